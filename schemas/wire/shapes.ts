@@ -1,0 +1,188 @@
+// Wire shapes: what requests and answers look like, once for types, validation and OpenAPI.
+// In: nothing. Out: TypeBox schemas. Never: a rule that only the services know (addresses, names, limits of the store).
+import { type Static, Type } from "typebox";
+
+/** Any JSON value. */
+export const JsonValue = Type.Unsafe<unknown>({ description: "Any JSON value." });
+
+const closed = { additionalProperties: false } as const;
+const Time = Type.String({ format: "date-time", description: "RFC 3339, UTC, milliseconds." });
+const LeaseId = Type.String({ pattern: "^[A-Za-z0-9._~-]{1,64}$" });
+
+export const LeaseWish = Type.Object(
+  {
+    seconds: Type.Number({ description: "1 to 2592000 (30 days); fractions are allowed." }),
+    id: Type.Optional(LeaseId),
+    default: Type.Optional(JsonValue),
+  },
+  closed,
+);
+
+export const Lease = Type.Object({
+  id: Type.String(),
+  seconds: Type.Number(),
+  until: Time,
+  default: Type.Optional(JsonValue),
+});
+
+export const Property = Type.Object({
+  node: Type.String(),
+  name: Type.String(),
+  value: JsonValue,
+  revision: Type.Integer(),
+  updated: Time,
+  by: Type.String(),
+  lease: Type.Optional(Lease),
+});
+
+export const PropertyPut = Type.Object(
+  {
+    value: JsonValue,
+    lease: Type.Optional(LeaseWish),
+    view: Type.Optional(
+      Type.String({
+        pattern: "^[A-Za-z0-9._~-]{1,64}$",
+        description: "Names a device, so that each holds its own lease.",
+      }),
+    ),
+  },
+  { ...closed, required: ["value"] },
+);
+export type PropertyPut = Static<typeof PropertyPut>;
+
+export const NodePatch = Type.Object(
+  {
+    set: Type.Optional(
+      Type.Record(
+        Type.String(),
+        Type.Object(
+          { value: JsonValue, lease: Type.Optional(LeaseWish) },
+          { ...closed, required: ["value"] },
+        ),
+      ),
+    ),
+    remove: Type.Optional(Type.Array(Type.String(), { maxItems: 500 })),
+  },
+  { ...closed, minProperties: 1 },
+);
+export type NodePatch = Static<typeof NodePatch>;
+
+export const NodePut = Type.Object({ kind: Type.Enum(["person", "group", "thing", "agent"]) }, closed);
+export type NodePut = Static<typeof NodePut>;
+
+export const Node = Type.Object({
+  address: Type.String(),
+  kind: Type.String(),
+  properties: Type.Record(Type.String(), Property),
+  children: Type.Optional(
+    Type.Array(
+      Type.Unsafe<unknown>({ type: "object", description: "A node under this one, of the same shape." }),
+    ),
+  ),
+});
+
+export const NodeNames = Type.Object({
+  address: Type.String(),
+  kind: Type.String(),
+  names: Type.Array(Type.String()),
+});
+
+export const Patched = Type.Object({
+  address: Type.String(),
+  properties: Type.Record(Type.String(), Property),
+  removed: Type.Array(Type.String()),
+});
+
+export const AccountPost = Type.Object(
+  {
+    handle: Type.Optional(Type.String()),
+    email: Type.Optional(
+      Type.String({
+        maxLength: 254,
+        pattern: "^[^@\\s\\u0000-\\u001f]{1,64}@[^@\\s\\u0000-\\u001f]{1,190}$",
+      }),
+    ),
+    password: Type.Optional(Type.String({ minLength: 8, maxLength: 256 })),
+    displayName: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  },
+  closed,
+);
+export type AccountPost = Static<typeof AccountPost>;
+
+export const Account = Type.Object({
+  address: Type.String(),
+  token: Type.String(),
+  expires: Type.Optional(Time),
+});
+export const Me = Type.Object({
+  address: Type.String(),
+  kind: Type.String(),
+  scopes: Type.Array(Type.String()),
+});
+
+const tokenWish = {
+  name: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  scopes: Type.Optional(Type.Array(Type.String({ maxLength: 140 }), { minItems: 1, maxItems: 50 })),
+  expiresIn: Type.Optional(Type.Number({ minimum: 1, maximum: 10 * 365 * 86400, description: "Seconds." })),
+};
+export const TokenPost = Type.Object(
+  {
+    address: Type.Optional(Type.String({ description: "With `password`, in place of a bearer token." })),
+    password: Type.Optional(Type.String({ maxLength: 256 })),
+    ...tokenWish,
+  },
+  closed,
+);
+export type TokenPost = Static<typeof TokenPost>;
+
+export const IssuedToken = Type.Object({
+  id: Type.String(),
+  token: Type.String(),
+  expires: Type.Optional(Time),
+});
+export const Token = Type.Object({
+  id: Type.String(),
+  name: Type.Optional(Type.String()),
+  scopes: Type.Array(Type.String()),
+  created: Time,
+  expires: Type.Optional(Time),
+});
+export const Tokens = Type.Object({ tokens: Type.Array(Token) });
+
+export const RenewPost = Type.Object({ seconds: Type.Optional(Type.Number()) }, closed);
+export type RenewPost = Static<typeof RenewPost>;
+export const Renewed = Type.Object({
+  id: Type.String(),
+  until: Time,
+  properties: Type.Array(Type.Object({ node: Type.String(), name: Type.String() })),
+});
+
+const Visibility = Type.Enum(["public", "contacts", "private"]);
+export const TypePut = Type.Object(
+  {
+    schema: Type.Unsafe<{ [key: string]: unknown }>({ type: "object", description: "JSON Schema, 2020-12." }),
+    visibility: Type.Optional(Visibility),
+  },
+  closed,
+);
+export type TypePut = Static<typeof TypePut>;
+export const PropertyType = Type.Object({
+  name: Type.String(),
+  schema: Type.Unsafe<unknown>({ type: "object" }),
+  visibility: Visibility,
+  source: Type.Enum(["shipped", "domain", "custom"]),
+});
+export const PropertyTypes = Type.Object({ types: Type.Array(PropertyType) });
+
+export const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String(),
+  detail: Type.String(),
+  errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+});
+export const Health = Type.Object({
+  status: Type.String(),
+  reasons: Type.Optional(Type.Array(Type.String())),
+});

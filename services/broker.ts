@@ -1,0 +1,134 @@
+// The broker: every service wired over two logs, whatever those logs stand on.
+// In: logs, a clock, settings. Out: one HTTP server that is ready to listen. Never: a process, a signal, an environment.
+import type { FastifyBaseLogger } from "fastify";
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { openAccounts } from "./accounts/accounts.ts";
+import type { Config } from "./config.ts";
+import { type HttpServer, openHttp } from "./http/server.ts";
+import { openPropertyService } from "./property/properties.ts";
+import { follow } from "./store/follower.ts";
+import { openHeads } from "./store/heads.ts";
+import type { Log } from "./store/log.ts";
+import { openWatching } from "./watch/watching.ts";
+
+export interface BrokerOptions extends Pick<Config, "domain" | "registration"> {
+  readonly adminToken: string;
+  /** Facts about nodes: what watchers are fed from. */
+  readonly facts: Log;
+  /** Accounts and token hashes, which nobody is fed. */
+  readonly secrets: Log;
+  readonly now: () => number;
+  /** Names this broker in the leases that it grants; unique among the brokers on one log. */
+  readonly keeper: string;
+  readonly log: FastifyBaseLogger;
+  /** Why the store cannot serve, as far as its keeper knows. */
+  readonly ailments?: () => readonly string[];
+}
+
+export interface Broker extends AsyncDisposable {
+  readonly http: HttpServer;
+}
+
+/** Facts remembered to save reads before writes, in characters. */
+const headsMax = 64 * 1024 * 1024;
+const secretsMax = 16 * 1024 * 1024;
+
+/** Resolves when the broker knows the log up to its end. */
+export async function openBroker(options: BrokerOptions): Promise<Broker> {
+  const { domain, registration, adminToken, facts, secrets, now, keeper, log, ailments = () => [] } = options;
+  const onTrouble = (message: string): void => log.warn(message);
+  const metrics = new Registry();
+  collectDefaultMetrics({ register: metrics });
+  const lateness = new Histogram({
+    name: "tidings_lease_end_late_seconds",
+    help: "How late leases were ended.",
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+    registers: [metrics],
+  });
+
+  const follower = follow(facts);
+  const heads = openHeads(facts, headsMax);
+  const headsFollowing = follower.listen({ take: heads.follow });
+  const secretsFollower = follow(secrets, await secrets.end());
+  const secretHeads = openHeads(secrets, secretsMax);
+  const secretsFollowing = secretsFollower.listen({ take: secretHeads.follow });
+
+  const properties = openPropertyService({
+    domain,
+    log: facts,
+    heads,
+    follower,
+    now,
+    keeper,
+    onTrouble,
+    onLeaseEnded: (lateMs) => lateness.observe(lateMs / 1000),
+  });
+  const accounts = openAccounts({
+    domain,
+    registration,
+    log: secrets,
+    heads: secretHeads,
+    nodes: properties.nodes,
+    now,
+  });
+  const watching = openWatching({
+    log: facts,
+    follower,
+    maySee: properties.maySee,
+    settle: properties.settle,
+    now,
+  });
+  gauge("tidings_leased_properties", "Properties that hold a lease.", properties.leased);
+  gauge("tidings_sessions", "Open streams.", () => watching.sessions);
+  gauge(
+    "tidings_feed_position",
+    "The position up to which this broker knows the log.",
+    () => follower.position,
+  );
+
+  function gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [metrics],
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+
+  async function whatAils(): Promise<readonly string[]> {
+    const known = ailments();
+    if (known.length > 0) return known;
+    try {
+      await facts.end();
+      return [];
+    } catch (error) {
+      return [`the store does not answer: ${(error as Error).message}`];
+    }
+  }
+
+  const http = await openHttp({
+    domain,
+    adminToken,
+    accounts,
+    properties,
+    watching,
+    metrics,
+    ailments: whatAils,
+    log,
+  });
+  await follower.caughtUp();
+
+  return {
+    http,
+    async [Symbol.asyncDispose]() {
+      await http[Symbol.asyncDispose]();
+      watching[Symbol.dispose]();
+      await properties[Symbol.asyncDispose]();
+      headsFollowing[Symbol.dispose]();
+      secretsFollowing[Symbol.dispose]();
+      await Promise.all([follower[Symbol.asyncDispose](), secretsFollower[Symbol.asyncDispose]()]);
+    },
+  };
+}

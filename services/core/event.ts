@@ -1,0 +1,104 @@
+// Events: what a watcher is told, as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec, v1.0.2).
+// In: what happened. Out: one CloudEvent. Never: a decision about who may hear it.
+import type { Json } from "./json.ts";
+import type { ChangeReason, Lease, View } from "./property.ts";
+
+export const typePrefix = "dev.tidings.";
+
+export interface TidingsEvent {
+  readonly specversion: "1.0";
+  readonly id: string;
+  readonly source: string;
+  readonly subject?: string;
+  readonly type: string;
+  readonly time: string;
+  readonly data: { readonly [key: string]: Json };
+}
+
+/** A lease as readers see it: seconds, and the RFC 3339 time at which it ends. */
+export interface LeaseShape {
+  id: string;
+  seconds: number;
+  until: string;
+  default?: Json;
+}
+
+/** RFC 3339 UTC with milliseconds. */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+export function leaseShape(lease: Lease): LeaseShape {
+  const { id, seconds, untilMs } = lease;
+  const shape: LeaseShape = { id, seconds, until: timestamp(untilMs) };
+  if (lease.default !== undefined) shape.default = lease.default;
+  return shape;
+}
+
+export interface PropertyChange {
+  readonly epoch: string;
+  readonly node: string;
+  readonly name: string;
+  readonly revision: number;
+  readonly timeMs: number;
+}
+
+export function propertyChanged(
+  change: PropertyChange,
+  view: View,
+  reason: "set" | "expired" | "snapshot",
+  skipped = 0,
+): TidingsEvent {
+  const data: Record<string, Json> = {
+    node: change.node,
+    name: change.name,
+    value: view.value,
+    revision: change.revision,
+    by: view.by,
+    reason,
+  };
+  if (view.lease) data["lease"] = { ...leaseShape(view.lease) };
+  if (skipped > 0) data["skipped"] = skipped;
+  return propertyEvent(change, "property.changed", data);
+}
+
+export function propertyRemoved(change: PropertyChange, reason: ChangeReason): TidingsEvent {
+  const data = {
+    node: change.node,
+    name: change.name,
+    revision: change.revision,
+    reason: reason === "expired" ? "expired" : "deleted",
+  };
+  return propertyEvent(change, "property.removed", data);
+}
+
+/** An event about the stream itself: live, bookmark, reset. `about` is the account it belongs to, or "anonymous". */
+export function streamEvent(
+  kind: "live" | "bookmark" | "reset",
+  about: string,
+  id: string,
+  timeMs: number,
+  data: { [key: string]: Json } = {},
+): TidingsEvent {
+  return {
+    specversion: "1.0",
+    id: `${id}-${kind}`,
+    source: `/nodes/${about}`,
+    type: `${typePrefix}stream.${kind}`,
+    time: timestamp(timeMs),
+    data,
+  };
+}
+
+function propertyEvent(change: PropertyChange, type: string, data: { [key: string]: Json }): TidingsEvent {
+  return {
+    specversion: "1.0",
+    // A redelivery of the same revision carries the same id.
+    id: `${change.epoch}-${change.revision}`,
+    source: `/nodes/${change.node}`,
+    subject: change.name,
+    type: `${typePrefix}${type}`,
+    time: timestamp(change.timeMs),
+    data,
+  };
+}

@@ -1,0 +1,86 @@
+// Facts: what the log records, as JSON bodies.
+// In: a decoded fact or a state. Out: text for the log, and back. Never: a body that came from outside unparsed.
+import type { Json } from "./json.ts";
+import type { Visibility } from "./policy.ts";
+import type { NodeKind } from "./principal.ts";
+import { type Lease, type PropertyState, settleRevisions, type View } from "./property.ts";
+
+export interface NodeFact {
+  readonly nodeKind: NodeKind;
+  readonly createdMs: number;
+}
+
+export interface TypeFact {
+  readonly schema: { readonly [key: string]: Json };
+  readonly visibility?: Visibility;
+}
+
+/** A fact that says that something is no more; the log forgets it after the resume window. */
+export const tombstoneSeconds = 7 * 24 * 3600;
+
+interface WireView {
+  v: Json;
+  r?: number;
+  by: string;
+  at: number;
+  l?: { id: string; s: number; u: number; d?: Json };
+}
+
+interface WireProperty {
+  views?: Record<string, WireView>;
+  rest?: WireView;
+  r?: number;
+  why: PropertyState["reason"];
+  k: string;
+}
+
+export function encodeProperty(state: PropertyState): string {
+  const wire: WireProperty = { why: state.reason, k: state.keeper };
+  if (state.revision !== 0) wire.r = state.revision;
+  if (state.rest) wire.rest = viewToWire(state.rest);
+  if (state.views.size > 0) {
+    wire.views = Object.fromEntries([...state.views].map(([name, view]) => [`=${name}`, viewToWire(view)]));
+  }
+  return JSON.stringify(wire);
+}
+
+export function decodeProperty(body: string, position: number): PropertyState {
+  const wire = JSON.parse(body) as WireProperty;
+  const views = new Map<string, View>();
+  // The leading "=" keeps a view that somebody named __proto__ an ordinary key.
+  for (const [name, view] of Object.entries(wire.views ?? {})) views.set(name.slice(1), viewFromWire(view));
+  const state: PropertyState = {
+    views,
+    ...(wire.rest && { rest: viewFromWire(wire.rest) }),
+    revision: wire.r ?? 0,
+    reason: wire.why,
+    keeper: wire.k,
+  };
+  return settleRevisions(state, position);
+}
+
+/** True when nothing is left that a reader could ever see. */
+export function isTombstone(state: PropertyState): boolean {
+  return state.views.size === 0 && state.rest === undefined;
+}
+
+function viewToWire(view: View): WireView {
+  const wire: WireView = { v: view.value, by: view.by, at: view.updatedMs };
+  if (view.revision !== 0) wire.r = view.revision;
+  if (view.lease) {
+    const { id, seconds, untilMs } = view.lease;
+    wire.l = { id, s: seconds, u: untilMs };
+    if (view.lease.default !== undefined) wire.l.d = view.lease.default;
+  }
+  return wire;
+}
+
+function viewFromWire(wire: WireView): View {
+  const lease: Lease | undefined = wire.l && {
+    id: wire.l.id,
+    seconds: wire.l.s,
+    untilMs: wire.l.u,
+    ...(wire.l.d !== undefined && { default: wire.l.d }),
+  };
+  return { value: wire.v, revision: wire.r ?? 0, by: wire.by, updatedMs: wire.at, ...(lease && { lease }) };
+}

@@ -1,0 +1,32 @@
+// Patterns over property names: `travel`, `profile.*`, `*`.
+// In: the text of a pattern. Out: a test on names. Never: a regular expression that a user wrote.
+import { Refusal } from "./refusal.ts";
+
+const patternPattern = /^(\*|[a-z0-9][a-z0-9.-]{0,126}|[a-z0-9][a-z0-9.-]{0,124}\.\*)$/;
+
+/** True for each name that one of the patterns selects; no patterns select every name. */
+export function matchNames(patterns: readonly string[]): (name: string) => boolean {
+  if (patterns.length === 0 || patterns.includes("*")) return () => true;
+  const exact = new Set<string>();
+  const prefixes: string[] = [];
+  for (const pattern of patterns) {
+    if (pattern.endsWith(".*")) prefixes.push(pattern.slice(0, -1));
+    else exact.add(pattern);
+  }
+  return (name) => exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
+}
+
+/** Parses a comma-separated list such as `travel,profile.*`; at most 100 patterns. */
+export function parseNamePatterns(list: string): string[] {
+  const patterns = list.split(",");
+  for (const pattern of patterns) {
+    if (!patternPattern.test(pattern)) {
+      throw new Refusal(
+        "bad-name",
+        "A list of names holds names such as travel, groups such as profile.*, or *.",
+      );
+    }
+  }
+  if (patterns.length > 100) throw new Refusal("bad-name", "At most 100 names fit into one list.");
+  return patterns;
+}

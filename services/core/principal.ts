@@ -1,0 +1,52 @@
+// Principals: who is asking, and how far the token reaches.
+// In: an account and its scopes. Out: yes, or a Refusal that names the missing scope. Never: a token.
+import type { Address } from "./address.ts";
+import { matchNames } from "./name-pattern.ts";
+import { Refusal } from "./refusal.ts";
+
+export type NodeKind = "person" | "group" | "thing" | "agent";
+export type Right = "read" | "write" | "watch" | "message" | "account";
+export const rights: readonly Right[] = ["read", "write", "watch", "message", "account"];
+
+export interface Principal {
+  readonly address: Address;
+  readonly kind: NodeKind;
+  /** Such as `read` or `write:travel`. */
+  readonly scopes: readonly string[];
+  readonly tokenId: string;
+}
+
+/** Nobody in particular: a caller without a token. */
+export type Caller = Principal | undefined;
+
+const scopePattern = /^(read|write|watch|message|account)(:(\*|[a-z0-9][a-z0-9.-]{0,126}(\.\*)?))?$/;
+
+export function parseScopes(scopes: readonly string[]): readonly string[] {
+  for (const [index, scope] of scopes.entries()) {
+    if (!scopePattern.test(scope)) {
+      throw new Refusal("bad-request", `"${scope.slice(0, 40)}" is not a scope.`, [
+        {
+          pointer: `/scopes/${index}`,
+          detail: `must be one of ${rights.join(", ")}, or narrowed like write:travel`,
+        },
+      ]);
+    }
+  }
+  return [...new Set(scopes)];
+}
+
+/** Whether the scopes grant a right; with a name, a narrowed scope may grant it for that property. */
+export function allows(scopes: readonly string[], right: Right, name?: string): boolean {
+  return scopes.some((scope) => {
+    const [granted, pattern] = scope.split(":");
+    if (granted !== right) return false;
+    if (pattern === undefined) return true;
+    return name !== undefined && matchNames([pattern])(name);
+  });
+}
+
+export function requireScope(principal: Principal, right: Right, name?: string): void {
+  if (allows(principal.scopes, right, name)) return;
+  const missing = name === undefined ? right : `${right}:${name}`;
+  throw new Refusal("scope-missing", `This token lacks the scope ${missing}.`);
+}

@@ -1,0 +1,203 @@
+// The one registry of refusals, and the one class that carries them.
+// In: a code and a detail for this case. Out: what a face turns into RFC 9457 problem+json. Never: a secret or a stack.
+
+interface Meaning {
+  readonly status: number;
+  readonly title: string;
+  /** What the caller can do about it, in plain words: the text of `GET /problems/<code>`. */
+  readonly remedy: string;
+}
+
+export const refusals = {
+  "bad-request": {
+    status: 400,
+    title: "The request does not fit",
+    remedy:
+      "A field is missing, unknown or of the wrong type. `errors` points at each one; compare with /openapi.json and send the request again.",
+  },
+  "bad-json": {
+    status: 400,
+    title: "The body is not proper JSON",
+    remedy:
+      "Send UTF-8 JSON as RFC 8259 describes it, each key once, without the key __proto__. Most JSON libraries do this by themselves.",
+  },
+  "bad-address": {
+    status: 400,
+    title: "This is not an address",
+    remedy:
+      "An address is local@domain, with an optional path: alice@example.com/bike. local is [a-z0-9][a-z0-9._+-]{0,63}; the path has 1 to 8 segments of [A-Za-z0-9._~-]{1,64}. In a URL the whole address is one percent-encoded segment.",
+  },
+  "bad-name": {
+    status: 400,
+    title: "This is not a property name",
+    remedy:
+      "A name is [a-z0-9][a-z0-9.-]{0,126}: lower case, digits, dots and hyphens, such as profile.name.",
+  },
+  "bad-cursor": {
+    status: 400,
+    title: "This is not a cursor of this broker",
+    remedy:
+      "Leave the cursor out to start with a fresh snapshot, or send one exactly as an event carried it.",
+  },
+  "bad-precondition": {
+    status: 400,
+    title: "A condition or key in the headers cannot be read",
+    remedy:
+      'If-Match takes one revision in quotes ("17"); If-None-Match takes a revision or *; Idempotency-Key takes 1 to 255 visible ASCII characters.',
+  },
+  unauthenticated: {
+    status: 401,
+    title: "Who is asking is not known",
+    remedy:
+      "Send `Authorization: Bearer <token>` with a token that is still good. POST /v1/accounts or POST /v1/tokens gives one.",
+  },
+  forbidden: {
+    status: 403,
+    title: "This is not yours to do",
+    remedy: "Use the account that owns the node, or ask its owner for a grant.",
+  },
+  "scope-missing": {
+    status: 403,
+    title: "The token does not reach this far",
+    remedy: "Make a token with the scope that `detail` names: POST /v1/tokens.",
+  },
+  "registration-closed": {
+    status: 403,
+    title: "This domain does not take registrations",
+    remedy: "Ask the operator of the domain for an account.",
+  },
+  "not-found": {
+    status: 404,
+    title: "There is nothing here for you",
+    remedy:
+      "The address, property or resource does not exist, or you may not see it; the broker does not say which. Check the spelling, or authenticate.",
+  },
+  "lease-ended": {
+    status: 404,
+    title: "You hold no such lease",
+    remedy: "The lease has ended or never was. Set the property again with a new lease.",
+  },
+  "method-not-allowed": {
+    status: 405,
+    title: "The resource does not know this method",
+    remedy: "The Allow header lists the methods that it knows.",
+  },
+  "handle-taken": {
+    status: 409,
+    title: "Somebody has this handle",
+    remedy:
+      "Choose another handle, or leave it out and the broker issues a number. A handle that was once given is not given again.",
+  },
+  "type-taken": {
+    status: 409,
+    title: "The domain has a type of this name",
+    remedy: "Choose another property name; a domain's own type comes before anybody's custom type.",
+  },
+  "no-parent": {
+    status: 409,
+    title: "The node above does not exist",
+    remedy: "Create the parent node first.",
+  },
+  "revision-mismatch": {
+    status: 412,
+    title: "The property has changed",
+    remedy: "Read it again, decide anew, and send the new revision in If-Match.",
+  },
+  "body-too-large": {
+    status: 413,
+    title: "The body is too large",
+    remedy: "A body may have 256 KiB. Split the request.",
+  },
+  "value-too-large": {
+    status: 413,
+    title: "The value is too large",
+    remedy: "A value may have 64 KiB as JSON. Keep large things elsewhere and publish their address.",
+  },
+  "unsupported-media-type": {
+    status: 415,
+    title: "The body is of a type that is not understood here",
+    remedy: "Send `Content-Type: application/json` with UTF-8.",
+  },
+  "bad-lease": {
+    status: 422,
+    title: "The lease cannot be granted",
+    remedy: "A lease lasts from 1 second to 30 days (2592000 seconds); fractions are allowed.",
+  },
+  "too-deep": {
+    status: 422,
+    title: "The JSON nests too deep",
+    remedy: "At most 32 levels are allowed. Flatten the value.",
+  },
+  "too-many-properties": {
+    status: 422,
+    title: "The node is full",
+    remedy: "A node holds at most 500 properties. Delete some, or create a child node.",
+  },
+  "too-many-views": {
+    status: 422,
+    title: "The property has too many views",
+    remedy:
+      "A property holds at most 32 views and 256 KiB over all of them. Let old devices' leases end, or delete their views.",
+  },
+  "value-invalid": {
+    status: 422,
+    title: "The value does not fit its type",
+    remedy: "`errors` points into the value. GET /v1/types/<name> shows the schema that it must fit.",
+  },
+  "type-invalid": {
+    status: 422,
+    title: "The schema cannot be used",
+    remedy:
+      "Send a JSON Schema (2020-12) of at most 16 KiB whose references stay inside it (#/…) and whose patterns RE2 understands.",
+  },
+  "idempotency-mismatch": {
+    status: 422,
+    title: "The Idempotency-Key was used for another request",
+    remedy: "Use a new key for a new request; repeat a key only with exactly the same request.",
+  },
+  "rate-limited": {
+    status: 429,
+    title: "Too many requests",
+    remedy: "Wait as long as Retry-After says.",
+  },
+  internal: {
+    status: 500,
+    title: "The broker made a mistake",
+    remedy: "Try again; if it stays, tell the operator the request id of the answer.",
+  },
+  unavailable: {
+    status: 503,
+    title: "The broker cannot do this right now",
+    remedy:
+      "Try again after Retry-After. A write that was answered so may or may not have happened; with an Idempotency-Key it is safe to repeat.",
+  },
+  "storage-full": {
+    status: 507,
+    title: "The store is full",
+    remedy: "Nothing was stored. Try again after Retry-After; the operator must free space.",
+  },
+} as const satisfies Record<string, Meaning>;
+
+export type RefusalCode = keyof typeof refusals;
+
+export interface RefusalError {
+  /** JSON pointer (RFC 6901) into the body. */
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  readonly code: RefusalCode;
+  readonly errors: readonly RefusalError[] | undefined;
+
+  constructor(code: RefusalCode, detail: string, errors?: readonly RefusalError[]) {
+    super(detail);
+    this.code = code;
+    this.errors = errors;
+  }
+
+  get status(): number {
+    return refusals[this.code].status;
+  }
+}

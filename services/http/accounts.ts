@@ -1,0 +1,124 @@
+// /v1/accounts, /v1/me, /v1/tokens: who there is, and how they prove it.
+// In: HTTP requests. Out: calls to accounts/, answers. Never: a token shown twice.
+import type { FastifyInstance } from "fastify";
+import { Account, AccountPost, IssuedToken, Me, TokenPost, Tokens } from "../../schemas/wire/shapes.ts";
+import type { Accounts } from "../accounts/accounts.ts";
+import { parseAddress } from "../core/address.ts";
+import type { Principal } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import { describe } from "./route.ts";
+
+const tag = "Accounts and tokens";
+
+export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Accounts }): void {
+  app.post<{ Body: AccountPost }>(
+    "/v1/accounts",
+    describe({
+      id: "register",
+      summary: "Register an account; without a handle the broker issues a number",
+      tag,
+      access: "open",
+      body: AccountPost,
+      answers: { 201: { description: "Registered. The token is shown once.", schema: Account } },
+      refusals: ["bad-address", "handle-taken", "registration-closed", "storage-full"],
+    }),
+    async (request, reply) => {
+      const account = await accounts.register(request.body);
+      return reply
+        .code(201)
+        .header("location", `/v1/nodes/${encodeURIComponent(account.address)}`)
+        .send(account);
+    },
+  );
+
+  app.get(
+    "/v1/me",
+    describe({
+      id: "me",
+      summary: "Who the token stands for",
+      tag,
+      access: "account",
+      answers: { 200: { description: "The account and the scopes of its token.", schema: Me } },
+      refusals: [],
+    }),
+    async (request) => {
+      const { address, kind, scopes } = request.caller as Principal;
+      return { address: address.text, kind, scopes };
+    },
+  );
+
+  app.delete(
+    "/v1/me",
+    describe({
+      id: "deleteAccount",
+      summary: "End the account, its tokens, its nodes and everything on them",
+      tag,
+      access: "account",
+      answers: { 204: { description: "Ended.", schema: null } },
+      refusals: ["scope-missing", "storage-full"],
+    }),
+    async (request, reply) => {
+      await accounts.remove(request.caller as Principal);
+      return reply.code(204).send();
+    },
+  );
+
+  app.post<{ Body: TokenPost }>(
+    "/v1/tokens",
+    describe({
+      id: "issueToken",
+      summary: "Make a token, by address and password or by a bearer token",
+      tag,
+      access: "caller",
+      body: TokenPost,
+      answers: { 201: { description: "The token, shown once and stored hashed.", schema: IssuedToken } },
+      refusals: ["bad-address", "scope-missing", "storage-full", "unauthenticated"],
+    }),
+    async (request, reply) => {
+      const { address, password, ...wish } = request.body;
+      if (address !== undefined && password !== undefined) {
+        return reply.code(201).send(await accounts.signIn(parseAddress(address), password, wish));
+      }
+      if (address !== undefined || password !== undefined) {
+        throw new Refusal(
+          "bad-request",
+          "Send address and password together, or neither and a bearer token.",
+        );
+      }
+      if (request.caller === undefined) {
+        throw new Refusal("unauthenticated", "Send address and password, or a bearer token.");
+      }
+      return reply.code(201).send(await accounts.issue(request.caller, wish));
+    },
+  );
+
+  app.get(
+    "/v1/tokens",
+    describe({
+      id: "listTokens",
+      summary: "The account's tokens, without their secrets",
+      tag,
+      access: "account",
+      answers: { 200: { description: "The tokens that are still good.", schema: Tokens } },
+      refusals: [],
+    }),
+    async (request) => ({ tokens: await accounts.list(request.caller as Principal) }),
+  );
+
+  app.delete<{ Params: { id: string } }>(
+    "/v1/tokens/:id",
+    describe({
+      id: "revokeToken",
+      summary: "Revoke a token",
+      tag,
+      access: "account",
+      params: { id: "The token's id." },
+      answers: { 204: { description: "Revoked.", schema: null } },
+      refusals: ["not-found", "scope-missing", "storage-full"],
+    }),
+    async (request, reply) => {
+      await accounts.revoke(request.caller as Principal, request.params.id);
+      return reply.code(204).send();
+    },
+  );
+}

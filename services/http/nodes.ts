@@ -1,0 +1,163 @@
+// /v1/nodes/{address}: a node with its properties, child nodes, and changes of several properties at once.
+// In: HTTP requests. Out: calls to the property service, answers. Never: a difference between what is hidden and what is not there.
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { Node, NodePatch, NodePut, Patched } from "../../schemas/wire/shapes.ts";
+import { type PropertyName, parseAddress, parsePropertyName } from "../core/address.ts";
+import type { Json } from "../core/json.ts";
+import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
+import { type Principal, requireScope } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import { type Depth, type PropertyService, requireOwner, type ValueWish } from "../property/properties.ts";
+import { onceOf, refuseConditions } from "./conditions.ts";
+import { describe } from "./route.ts";
+
+const tag = "Nodes and properties";
+const address = { address: "The node's address, percent-encoded: alice@example.com%2Fbike." };
+
+const NodeQuery = Type.Object(
+  {
+    properties: Type.Optional(
+      Type.String({ description: "Names and patterns separated by commas: travel,profile.*" }),
+    ),
+    names: Type.Optional(Type.Boolean({ description: "Names alone, without values." })),
+    depth: Type.Optional(Type.Enum(["0", "1", "infinity"])),
+  },
+  { additionalProperties: false },
+);
+
+interface NodeQueryShape {
+  properties?: string;
+  names?: boolean;
+  depth?: Depth;
+}
+
+export function nodeRoutes(app: FastifyInstance, { properties }: { properties: PropertyService }): void {
+  const { reader, writer, nodes } = properties;
+
+  app.get<{ Params: { address: string }; Querystring: NodeQueryShape }>(
+    "/v1/nodes/:address",
+    describe({
+      id: "readNode",
+      summary: "A node with the properties that the caller may see",
+      description: "With `names=true` each property is given as `null`-free list of names under `names`.",
+      tag,
+      access: "caller",
+      params: address,
+      query: NodeQuery,
+      answers: { 200: { description: "The node.", schema: Node } },
+      refusals: ["bad-address", "bad-name", "not-found"],
+    }),
+    async (request) => {
+      const { names, depth = "0" } = request.query;
+      const select = matchNames(
+        request.query.properties === undefined ? [] : parseNamePatterns(request.query.properties),
+      );
+      const node = await reader.node(request.caller, parseAddress(request.params.address), select, depth);
+      return names ? { ...node, properties: undefined, names: Object.keys(node.properties).sort() } : node;
+    },
+  );
+
+  app.patch<{ Params: { address: string }; Body: NodePatch }>(
+    "/v1/nodes/:address",
+    describe({
+      id: "patchNode",
+      summary: "Set and remove several properties, all or nothing",
+      tag,
+      access: "account",
+      params: address,
+      headers: { "idempotency-key": "A retry with the same key has one effect and the same answer." },
+      body: NodePatch,
+      answers: { 200: { description: "What was set and what was removed.", schema: Patched } },
+      refusals: [
+        "bad-address",
+        "bad-lease",
+        "bad-name",
+        "bad-precondition",
+        "forbidden",
+        "idempotency-mismatch",
+        "not-found",
+        "scope-missing",
+        "storage-full",
+        "too-many-properties",
+        "too-many-views",
+        "value-invalid",
+        "value-too-large",
+      ],
+    }),
+    async (request) => {
+      refuseConditions(request);
+      const node = parseAddress(request.params.address);
+      const { set = {}, remove = [] } = request.body;
+      const wishes = new Map<PropertyName, ValueWish>();
+      for (const [name, wish] of Object.entries(set)) wishes.set(parsePropertyName(name), wish as ValueWish);
+      const removals = [...new Set(remove.map(parsePropertyName))];
+      if (wishes.size + removals.length > 500)
+        throw new Refusal("too-many-properties", "A change names at most 500 properties.");
+      const answer = await writer.patch(request.caller as Principal, node, wishes, removals, {
+        once: onceOf(request),
+      });
+      return {
+        address: node.text,
+        properties: Object.fromEntries(
+          answer.changed.map((property) => [property.name, property as unknown as Json]),
+        ),
+        removed: answer.removed,
+      };
+    },
+  );
+
+  app.put<{ Params: { address: string }; Body: NodePut }>(
+    "/v1/nodes/:address",
+    describe({
+      id: "createNode",
+      summary: "Create a child node of one's own node",
+      tag,
+      access: "account",
+      params: address,
+      body: NodePut,
+      answers: {
+        200: {
+          description: "It was there.",
+          schema: Type.Object({ address: Type.String(), kind: Type.String() }),
+        },
+        201: {
+          description: "Created.",
+          schema: Type.Object({ address: Type.String(), kind: Type.String() }),
+        },
+      },
+      refusals: ["bad-address", "forbidden", "no-parent", "scope-missing", "storage-full"],
+    }),
+    async (request, reply) => {
+      const node = parseAddress(request.params.address);
+      const { kind } = request.body;
+      requireOwner(request.caller as Principal, node);
+      requireScope(request.caller as Principal, "write");
+      const { created } = await nodes.create(node, kind as "person" | "group" | "thing" | "agent");
+      return reply.code(created ? 201 : 200).send({ address: node.text, kind });
+    },
+  );
+
+  app.delete<{ Params: { address: string } }>(
+    "/v1/nodes/:address",
+    describe({
+      id: "deleteNode",
+      summary: "Delete a child node and everything under it",
+      description: "An account's own node ends with the account: DELETE /v1/me.",
+      tag,
+      access: "account",
+      params: address,
+      answers: { 204: { description: "Gone.", schema: null } },
+      refusals: ["bad-address", "forbidden", "scope-missing", "storage-full"],
+    }),
+    async (request, reply) => {
+      const node = parseAddress(request.params.address);
+      requireOwner(request.caller as Principal, node);
+      requireScope(request.caller as Principal, "write");
+      if (node.path.length === 0)
+        throw new Refusal("forbidden", "An account's own node ends with the account: DELETE /v1/me.");
+      await nodes.remove(node);
+      return reply.code(204).send();
+    },
+  );
+}

@@ -1,0 +1,95 @@
+// Routes: how one is described, so that OpenAPI, authentication and refusals come from one place.
+// In: who may call, what fits, what may be refused. Out: options for fastify. Never: a route that /openapi.json does not list.
+import type { RouteShorthandOptions } from "fastify";
+import type { TSchema } from "typebox";
+import { Problem } from "../../schemas/wire/shapes.ts";
+import type { Principal } from "../core/principal.ts";
+import { type RefusalCode, refusals } from "../core/refusal.ts";
+
+/** Who may call: anybody; anybody, but a token that is sent must be good; an account; the operator. */
+export type Access = "open" | "caller" | "account" | "operator";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    /** The account that calls; undefined without a token. */
+    caller: Principal | undefined;
+  }
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+}
+
+export interface RouteDescription {
+  readonly id: string;
+  readonly summary: string;
+  readonly tag: string;
+  readonly access: Access;
+  readonly description?: string;
+  readonly params?: Record<string, string>;
+  readonly query?: TSchema;
+  readonly body?: TSchema;
+  readonly headers?: Record<string, string>;
+  /** By status; null: an answer without a body. */
+  readonly answers: Record<number, { description: string; schema: TSchema | null; mediaType?: string }>;
+  readonly refusals: readonly RefusalCode[];
+}
+
+/** Refusals that any route may give. */
+export const everywhere: readonly RefusalCode[] = ["bad-request", "internal", "unavailable", "rate-limited"];
+const ofBodies: readonly RefusalCode[] = ["bad-json", "too-deep", "body-too-large", "unsupported-media-type"];
+
+export function refusalsOf(route: RouteDescription): readonly RefusalCode[] {
+  const codes = new Set<RefusalCode>([...route.refusals, ...everywhere]);
+  if (route.body) for (const code of ofBodies) codes.add(code);
+  if (route.access !== "open") codes.add("unauthenticated");
+  if (route.access === "operator") codes.add("forbidden");
+  return [...codes].sort();
+}
+
+export function describe(route: RouteDescription): RouteShorthandOptions {
+  const { id, summary, tag, access, description, params, query, body, headers, answers } = route;
+  const schema: Record<string, unknown> = {
+    operationId: id,
+    summary,
+    tags: [tag],
+    security: access === "open" ? [] : access === "caller" ? [{}, { bearer: [] }] : [{ bearer: [] }],
+    response: { ...describeAnswers(answers), ...describeRefusals(refusalsOf(route)) },
+  };
+  if (description !== undefined) schema["description"] = description;
+  if (params) schema["params"] = stringObject(params, true);
+  if (headers) schema["headers"] = stringObject(headers, false);
+  if (query) schema["querystring"] = query;
+  if (body) schema["body"] = body;
+  return { schema, config: { access } };
+}
+
+function describeAnswers(answers: RouteDescription["answers"]): Record<string, unknown> {
+  const described: Record<string, unknown> = {};
+  for (const [status, { description, schema, mediaType = "application/json" }] of Object.entries(answers)) {
+    described[status] =
+      schema === null ? { description, type: "null" } : { description, content: { [mediaType]: { schema } } };
+  }
+  return described;
+}
+
+/** One answer a status, its description naming each code that it may carry. */
+function describeRefusals(codes: readonly RefusalCode[]): Record<string, unknown> {
+  const described: Record<string, unknown> = {};
+  for (const status of new Set(codes.map((code) => refusals[code].status))) {
+    const here = codes.filter((code) => refusals[code].status === status);
+    described[status] = {
+      description: here.map((code) => `\`${code}\`: ${refusals[code].title}.`).join(" "),
+      content: { "application/problem+json": { schema: Problem } },
+    };
+  }
+  return described;
+}
+
+function stringObject(members: Record<string, string>, required: boolean): object {
+  const properties = Object.fromEntries(
+    Object.entries(members).map(([name, description]) => [name, { type: "string", description }]),
+  );
+  return required
+    ? { type: "object", properties, required: Object.keys(members) }
+    : { type: "object", properties };
+}

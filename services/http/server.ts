@@ -1,0 +1,161 @@
+// The HTTP face: one fastify instance with every resource on it. The folder's public file.
+// In: the services. Out: a listening server, and its graceful end. Never: a decision about properties; it parses, calls and answers.
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
+import type { Registry } from "prom-client";
+import type { Accounts } from "../accounts/accounts.ts";
+import { parseJson } from "../core/json.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { PropertyService } from "../property/properties.ts";
+import type { Watching } from "../watch/watching.ts";
+import { accountRoutes } from "./accounts.ts";
+import { authenticator } from "./auth.ts";
+import { eventRoutes } from "./events.ts";
+import { healthRoutes } from "./health.ts";
+import { leaseRoutes } from "./leases.ts";
+import { nodeRoutes } from "./nodes.ts";
+import { openApi } from "./openapi.ts";
+import { handleError, sendProblem } from "./problem.ts";
+import { propertyRoutes } from "./properties.ts";
+import { typeRoutes } from "./types.ts";
+import { ajvCompiler } from "./validation.ts";
+
+export interface HttpDeps {
+  readonly domain: string;
+  readonly adminToken: string;
+  readonly accounts: Accounts;
+  readonly properties: PropertyService;
+  readonly watching: Watching;
+  readonly metrics: Registry;
+  /** Why the broker cannot serve right now; none when it can. */
+  readonly ailments: () => Promise<readonly string[]>;
+  readonly log: FastifyBaseLogger;
+}
+
+export interface HttpServer extends AsyncDisposable {
+  /** @returns the URL that it listens on */
+  listen(host: string, port: number): Promise<string>;
+  readonly app: FastifyInstance;
+}
+
+export const bodyBytesMax = 256 * 1024;
+export const jsonDepthMax = 32;
+const headersTimeoutMs = 8_000;
+/** How long requests that are under way may take once the broker is told to stop. */
+const drainMs = 10_000;
+
+export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
+  const app = Fastify({
+    loggerInstance: deps.log,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: bodyBytesMax,
+    // Longer than any legal address, so that an illegal one is told what is wrong instead of "no such route".
+    routerOptions: { maxParamLength: 16_384 },
+    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000, maxHeaderSize: 32 * 1024 },
+    requestTimeout: 60_000,
+    forceCloseConnections: true,
+    clientErrorHandler: refuseBadHttp,
+    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+  });
+  app.decorateRequest("caller", undefined);
+  app.setErrorHandler(handleError);
+  app.setValidatorCompiler(ajvCompiler());
+  app.setSerializerCompiler(() => (body) => JSON.stringify(body));
+  parseStrictly(app);
+  // A refusal for who asks comes before one for what is asked.
+  app.addHook("onRequest", authenticator(deps.accounts, deps.adminToken));
+  app.addHook("onSend", async (request, reply) => {
+    reply.header("tidings-request-id", request.id).header("x-content-type-options", "nosniff");
+  });
+
+  const routes = new Map<string, Set<string>>();
+  app.addHook("onRoute", ({ url, method }) => {
+    const methods = routes.get(url) ?? new Set<string>();
+    for (const one of [method].flat()) methods.add(one);
+    routes.set(url, methods);
+  });
+  await openApi(app);
+  const streams = new AbortController();
+  accountRoutes(app, deps);
+  nodeRoutes(app, deps);
+  propertyRoutes(app, deps);
+  leaseRoutes(app, deps);
+  typeRoutes(app, deps);
+  eventRoutes(app, { ...deps, closing: streams.signal });
+  healthRoutes(app, deps);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?")[0] ?? "";
+    const allowed = methodsAt(routes, path);
+    if (allowed.length === 0)
+      return sendProblem(reply, new Refusal("not-found", "There is no such resource."));
+    reply.header("allow", allowed.join(", "));
+    return sendProblem(
+      reply,
+      new Refusal("method-not-allowed", `${request.method} is not for this resource.`),
+    );
+  });
+  await app.ready();
+
+  return {
+    app,
+    listen: async (host, port) => await app.listen({ host, port }),
+    async [Symbol.asyncDispose]() {
+      streams.abort();
+      const forced = setTimeout(() => app.server.closeAllConnections(), drainMs);
+      await app.close();
+      clearTimeout(forced);
+    },
+  };
+}
+
+function parseStrictly(app: FastifyInstance): void {
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<Buffer>("application/json", { parseAs: "buffer" }, (_, body, done) => {
+    try {
+      done(null, parseJson(decode(utf8, body), jsonDepthMax));
+    } catch (error) {
+      done(error as Error);
+    }
+  });
+}
+
+function decode(utf8: { decode(bytes: Buffer): string }, body: Buffer): string {
+  try {
+    return utf8.decode(body);
+  } catch {
+    // The decoder only says that it failed, which is all that the caller needs to know.
+    throw new Refusal("bad-json", "The body is not UTF-8.");
+  }
+}
+
+/** The methods of the route that stands at this path, parameters filled in. */
+function methodsAt(routes: ReadonlyMap<string, ReadonlySet<string>>, path: string): string[] {
+  const segments = path.split("/");
+  for (const [pattern, methods] of routes) {
+    const wanted = pattern.split("/");
+    const fits = wanted.every((want, index) => want.startsWith(":") || want === segments[index]);
+    if (fits && wanted.length === segments.length) return [...methods].sort();
+  }
+  return [];
+}
+
+/** What is not HTTP never reaches a route: it is answered on the socket, and the socket is closed (RFC 9112 §9.6). */
+function refuseBadHttp(error: NodeJS.ErrnoException, socket: import("node:net").Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
+  const [status, title] =
+    error.code === "HPE_HEADER_OVERFLOW"
+      ? ["431 Request Header Fields Too Large", "The headers are too large"]
+      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
+        ? ["408 Request Timeout", "The request took too long to arrive"]
+        : ["400 Bad Request", "This is not HTTP"];
+  const body = JSON.stringify({
+    type: "/problems/bad-request",
+    title,
+    status: Number(status?.slice(0, 3)),
+    code: "bad-request",
+    detail: "The connection is closed; send a well-formed HTTP/1.1 request.",
+  });
+  socket.end(
+    `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

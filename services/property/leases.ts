@@ -1,0 +1,204 @@
+// Leases: which properties are leased, until when, and by which lease; and their end.
+// In: the feed. Out: tombstones and default values at the deadline, on the lease's own position as the condition.
+// Never: an end before the deadline, or one that undoes a renewal that got in first.
+import { decodeProperty, encodeProperty, isTombstone, tombstoneSeconds } from "../core/fact.ts";
+import { deadline, endLeases } from "../core/property.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Heads } from "../store/heads.ts";
+import { Conflict, type Fact, type Log } from "../store/log.ts";
+import { Deadlines } from "./deadlines.ts";
+
+export interface LeaseDeps {
+  readonly log: Log;
+  readonly heads: Heads;
+  readonly follower: Follower;
+  readonly now: () => number;
+  /** Names this broker in the leases that it grants. */
+  readonly keeper: string;
+  readonly onTrouble: (message: string) => void;
+  /** How late the sweeper was, in ms, for each lease that it ended. */
+  readonly onEnded?: (lateMs: number) => void;
+}
+
+export interface Leases extends Disposable {
+  /** Ends the leases of this fact whose time has come. @returns the property's fact as it then stands */
+  settle(fact: Fact): Promise<Fact | undefined>;
+  /** The subjects of properties on which this account holds this lease. */
+  holding(account: string, leaseId: string): readonly string[];
+  /** How many properties are leased. */
+  readonly size: number;
+}
+
+interface Leased {
+  readonly position: number;
+  readonly deadlineMs: number;
+  /** When this broker sweeps it: later, where the lease is another broker's. */
+  readonly dueMs: number;
+  /** What the sweeper needs at the deadline, unless memory for that ran out. */
+  readonly body: string | undefined;
+  readonly keys: readonly string[];
+}
+
+/** Another broker's leases are left to it for so long, so that two do not sweep against each other. */
+const graceMs = 250;
+const retryDelayMs = 200;
+/** Bodies kept for the sweeper, in characters over all leases. */
+const keptBodiesMax = 64 * 1024 * 1024;
+/** Ended in one turn of the event loop; what else is due waits for the next. */
+const sweptAtOnce = 500;
+
+export function openLeases(deps: LeaseDeps): Leases {
+  const { log, heads, follower, now, keeper, onTrouble, onEnded = () => undefined } = deps;
+  const leased = new Map<string, Leased>();
+  const byLease = new Map<string, Set<string>>();
+  const deadlines = new Deadlines<string>();
+  /** When each subject is next looked at: one place in the queue for each, however often it is renewed. */
+  const queued = new Map<string, number>();
+  const sweeping = new Set<string>();
+  let keptBodies = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let timerMs = Number.POSITIVE_INFINITY;
+  let closed = false;
+
+  const listening = follower.listen({ take, flush: arm });
+
+  function take(fact: Fact): void {
+    if (!fact.subject.includes(".property.")) return;
+    forget(fact.subject);
+    // Most facts hold no lease: looking for the key is cheaper than parsing.
+    if (!fact.body.includes('"l":{')) return;
+    const state = decodeProperty(fact.body, fact.position);
+    const deadlineMs = deadline(state);
+    if (deadlineMs === undefined) return;
+    const keys: string[] = [];
+    for (const view of state.views.values()) if (view.lease) keys.push(leaseKey(view.by, view.lease.id));
+    const keeps = keptBodies + fact.body.length <= keptBodiesMax;
+    if (keeps) keptBodies += fact.body.length;
+    const dueMs = deadlineMs + (state.keeper === keeper ? 0 : graceMs);
+    const body = keeps ? fact.body : undefined;
+    leased.set(fact.subject, { position: fact.position, deadlineMs, dueMs, body, keys });
+    for (const key of keys) {
+      const subjects = byLease.get(key);
+      if (subjects) subjects.add(fact.subject);
+      else byLease.set(key, new Set([fact.subject]));
+    }
+    queue(fact.subject, dueMs);
+  }
+
+  function queue(subject: string, atMs: number): void {
+    if ((queued.get(subject) ?? Number.POSITIVE_INFINITY) <= atMs) return;
+    queued.set(subject, atMs);
+    deadlines.add(atMs, subject);
+  }
+
+  function forget(subject: string): void {
+    const entry = leased.get(subject);
+    if (entry === undefined) return;
+    leased.delete(subject);
+    keptBodies -= entry.body?.length ?? 0;
+    for (const key of entry.keys) {
+      const subjects = byLease.get(key);
+      subjects?.delete(subject);
+      if (subjects?.size === 0) byLease.delete(key);
+    }
+  }
+
+  function arm(): void {
+    const nextMs = deadlines.next();
+    if (closed || nextMs === undefined || nextMs >= timerMs) return;
+    clearTimeout(timer);
+    timerMs = nextMs;
+    // A timer holds 2^31 ms at most; sweep() arms it anew.
+    timer = setTimeout(sweep, Math.min(Math.max(Math.ceil(nextMs - now()), 0), 2 ** 31 - 1));
+  }
+
+  function sweep(): void {
+    timerMs = Number.POSITIVE_INFINITY;
+    const nowMs = now();
+    let swept = 0;
+    while (swept < sweptAtOnce) {
+      const subject = deadlines.take(nowMs);
+      if (subject === undefined) break;
+      queued.delete(subject);
+      const entry = leased.get(subject);
+      if (entry === undefined || sweeping.has(subject)) continue;
+      if (entry.dueMs > nowMs) {
+        queue(subject, entry.dueMs);
+        continue;
+      }
+      swept++;
+      void end(subject, entry);
+    }
+    arm();
+  }
+
+  async function end(subject: string, entry: Leased): Promise<void> {
+    sweeping.add(subject);
+    try {
+      const { position, body } = entry;
+      const fact =
+        body === undefined
+          ? await log.last(subject)
+          : { subject, position, body, timeMs: 0, groupEnd: position };
+      if (fact !== undefined && (await append(fact))) onEnded(now() - entry.deadlineMs);
+    } catch (error) {
+      if (!(error instanceof Conflict)) {
+        onTrouble(`a lease could not be ended yet: ${(error as Error).message}`);
+        queue(subject, now() + retryDelayMs);
+      }
+      // On a conflict somebody renewed or ended it: the feed brings that fact, and with it a deadline if there is one.
+    } finally {
+      sweeping.delete(subject);
+      const newer = leased.get(subject);
+      if (newer !== undefined && newer !== entry) queue(subject, newer.dueMs);
+      arm();
+    }
+  }
+
+  /** @returns the fact that ended them, or undefined when no lease of this fact has ended. @throws Conflict */
+  async function append(fact: Fact): Promise<Fact | undefined> {
+    const nowMs = now();
+    const next = endLeases(decodeProperty(fact.body, fact.position), nowMs, keeper);
+    if (next === undefined) return undefined;
+    const body = encodeProperty(next);
+    const keepSeconds = isTombstone(next) ? { keepSeconds: tombstoneSeconds } : {};
+    const position = await log.append([
+      { subject: fact.subject, body, expected: fact.position, ...keepSeconds },
+    ]);
+    const ended = { subject: fact.subject, position, timeMs: nowMs, body, groupEnd: position };
+    heads.learn(ended);
+    return ended;
+  }
+
+  async function settle(fact: Fact): Promise<Fact | undefined> {
+    let current: Fact | undefined = fact;
+    while (current?.body.includes('"l":{')) {
+      try {
+        const ended: Fact | undefined = await append(current);
+        if (ended === undefined) return current;
+        current = ended;
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+        current = await heads.refresh(current.subject);
+      }
+    }
+    return current;
+  }
+
+  return {
+    settle,
+    holding: (account, leaseId) => [...(byLease.get(leaseKey(account, leaseId)) ?? [])],
+    get size() {
+      return leased.size;
+    },
+    [Symbol.dispose]() {
+      closed = true;
+      clearTimeout(timer);
+      listening[Symbol.dispose]();
+    },
+  };
+}
+
+function leaseKey(account: string, leaseId: string): string {
+  return `${account} ${leaseId}`;
+}

@@ -1,0 +1,129 @@
+// Nodes: created under an account, deleted with everything under them.
+// In: an address and a kind. Out: facts about nodes. Never: a property that outlives its node.
+import { type Address, parentOf } from "../core/address.ts";
+import {
+  decodeProperty,
+  encodeProperty,
+  isTombstone,
+  type NodeFact,
+  tombstoneSeconds,
+} from "../core/fact.ts";
+import type { NodeKind } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { Heads } from "../store/heads.ts";
+import type { Append, Fact, Log } from "../store/log.ts";
+import { Conflict, LogUnavailable } from "../store/log.ts";
+import { factsOfTree, placeOf, subjectOf } from "../store/subjects.ts";
+import type { Changes, Known } from "./change.ts";
+
+export interface NodeService {
+  /** @throws Refusal `no-parent` */
+  create(address: Address, kind: NodeKind): Promise<{ created: boolean }>;
+  /** The node, its properties and all nodes under it; nothing happens where there is none. */
+  remove(address: Address): Promise<void>;
+  exists(address: Address): Promise<boolean>;
+}
+
+export interface NodeDeps {
+  readonly log: Log;
+  readonly heads: Heads;
+  readonly changes: Changes;
+  readonly now: () => number;
+  readonly keeper: string;
+}
+
+/** Facts of a tree that are removed in one append; the server takes 1,000. */
+const removedAtOnce = 500;
+const removalRoundsMax = 100;
+
+export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeService {
+  async function create(address: Address, kind: NodeKind): Promise<{ created: boolean }> {
+    const subject = subjectOf(address, "node");
+    const parent = address.path.length === 0 ? undefined : subjectOf(parentOf(address), "node");
+    const { outcome } = await changes.change({
+      writes: [subject],
+      reads: parent ? [parent] : [],
+      decide: (known) => {
+        if (parent && !isLiveNode(known.get(parent))) {
+          throw new Refusal("no-parent", `There is no node ${parentOf(address).text}.`);
+        }
+        const fact = known.get(subject);
+        const present = fact && decodeNode(fact);
+        if (present?.nodeKind === kind) return { appends: [], outcome: false };
+        const node: NodeFact = { nodeKind: kind, createdMs: present?.createdMs ?? Math.floor(now()) };
+        const append = { subject, body: JSON.stringify(node), expected: fact?.position ?? 0 };
+        return { appends: [append], outcome: present === undefined };
+      },
+    });
+    return { created: outcome };
+  }
+
+  async function remove(address: Address): Promise<void> {
+    for (let round = 0; round < removalRoundsMax; round++) {
+      const { facts } = await log.snapshot([factsOfTree(address)]);
+      const live = facts.filter((fact) => lies(fact, address) && isLive(fact));
+      if (live.length === 0) return;
+      // The nodes first: from then on nothing new is written under them.
+      live.sort((a, b) => Number(b.subject.includes(".node.")) - Number(a.subject.includes(".node.")));
+      for (let from = 0; from < live.length; from += removedAtOnce) {
+        const known = new Map(live.slice(from, from + removedAtOnce).map((fact) => [fact.subject, fact]));
+        const appends = tombstones(known, keeper);
+        try {
+          const first = await log.append(appends);
+          const groupEnd = first + appends.length - 1;
+          for (const [index, { subject, body }] of appends.entries()) {
+            heads.learn({ subject, body, position: first + index, timeMs: now(), groupEnd });
+          }
+        } catch (error) {
+          if (!(error instanceof Conflict)) throw error;
+          // Somebody wrote meanwhile; the next round sees it.
+        }
+      }
+    }
+    throw new LogUnavailable("others kept writing under the node");
+  }
+
+  return {
+    create,
+    remove,
+    exists: async (address) => isLiveNode(await heads.get(subjectOf(address, "node"))),
+  };
+}
+
+export function decodeNode(fact: Fact): NodeFact | undefined {
+  const node = JSON.parse(fact.body) as Partial<NodeFact>;
+  return node.nodeKind === undefined ? undefined : (node as NodeFact);
+}
+
+export function isLiveNode(fact: Fact | undefined): boolean {
+  return fact !== undefined && decodeNode(fact) !== undefined;
+}
+
+/** The ends of whatever these facts are, on condition that they are still the last ones. */
+export function tombstones(known: Known, keeper: string): Append[] {
+  const appends: Append[] = [];
+  const gone = encodeProperty({ views: new Map(), revision: 0, reason: "deleted", keeper });
+  for (const [subject, fact] of known) {
+    if (fact === undefined || !isLive(fact)) continue;
+    const body = subject.includes(".property.") ? gone : "{}";
+    appends.push({ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds });
+  }
+  return appends;
+}
+
+function isLive(fact: Fact): boolean {
+  switch (placeOf(fact.subject).kind) {
+    case "property":
+      return !isTombstone(decodeProperty(fact.body, fact.position));
+    case "node":
+    case "type":
+      return fact.body !== "{}";
+    case "once":
+      return false;
+  }
+}
+
+function lies(fact: Fact, under: Address): boolean {
+  const { path } = placeOf(fact.subject).address;
+  return under.path.every((segment, index) => path[index] === segment);
+}

@@ -1,0 +1,73 @@
+// The property service: nodes, their properties, leases and types. The folder's public file.
+// In: the log and what follows it. Out: the parts that faces call. Never: a decision; each part makes its own.
+import type { Address } from "../core/address.ts";
+import type { Caller } from "../core/principal.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Heads } from "../store/heads.ts";
+import type { Fact, Log } from "../store/log.ts";
+import { openChanges } from "./change.ts";
+import { type Leases, openLeases } from "./leases.ts";
+import { openNameCounts } from "./name-counts.ts";
+import { type NodeService, openNodes } from "./nodes.ts";
+import { openReader, type Reader } from "./reader.ts";
+import { openTypes, type Types } from "./types.ts";
+import { openWriter, type Writer } from "./writer.ts";
+
+export type { ChangeAnswer, PropertyShape } from "./answer.ts";
+export type { NodeService } from "./nodes.ts";
+export type { OnceKey } from "./once.ts";
+export type { Depth, NodeShape, Reader } from "./reader.ts";
+export type { TypeShape, Types } from "./types.ts";
+export type { Condition, Renewed, Terms, ValueWish, Writer } from "./writer.ts";
+export { requireOwner } from "./writer.ts";
+
+export interface PropertyService extends AsyncDisposable {
+  readonly writer: Writer;
+  readonly reader: Reader;
+  readonly nodes: NodeService;
+  readonly types: Types;
+  /** Ends the leases of a fact whose time has come. */
+  settle(fact: Fact): Promise<Fact | undefined>;
+  maySee(caller: Caller, owner: Address, name: string): boolean;
+  /** How many properties are leased. */
+  leased(): number;
+}
+
+export interface PropertyServiceDeps {
+  readonly domain: string;
+  readonly log: Log;
+  readonly heads: Heads;
+  readonly follower: Follower;
+  readonly now: () => number;
+  /** Names this broker in the leases that it grants. */
+  readonly keeper: string;
+  readonly onTrouble: (message: string) => void;
+  /** How late a lease was ended, in ms. */
+  readonly onLeaseEnded?: (lateMs: number) => void;
+}
+
+export function openPropertyService(deps: PropertyServiceDeps): PropertyService {
+  const { domain, log, heads, follower, now, keeper, onTrouble, onLeaseEnded = () => undefined } = deps;
+  const changes = openChanges({ log, heads, now });
+  // The order of listening: types decide who may see a fact, so they hear it first.
+  const types = openTypes({ domain, log, heads, follower, changes });
+  const leases: Leases = openLeases({ log, heads, follower, now, keeper, onTrouble, onEnded: onLeaseEnded });
+  const counts = openNameCounts(log, follower);
+  const nodes = openNodes({ log, heads, changes, now, keeper });
+  const reader = openReader({ log, leases, types, now });
+  const writer = openWriter({ changes, heads, leases, types, counts, follower, now, keeper });
+  return {
+    writer,
+    reader,
+    nodes,
+    types,
+    settle: leases.settle,
+    maySee: reader.maySee,
+    leased: () => leases.size,
+    async [Symbol.asyncDispose]() {
+      leases[Symbol.dispose]();
+      counts[Symbol.dispose]();
+      await types[Symbol.asyncDispose]();
+    },
+  };
+}

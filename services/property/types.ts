@@ -1,0 +1,236 @@
+// Property types: what a value must look like, and who sees it unless its owner says otherwise.
+// In: shipped types, types of the domain, custom types of accounts. Out: a verdict on a value, a visibility. Never: a user's schema run on this thread.
+import { createHash } from "node:crypto";
+import { type Address, makeAddress, type PropertyName, rootOf } from "../core/address.ts";
+import type { TypeFact } from "../core/fact.ts";
+import { tombstoneSeconds } from "../core/fact.ts";
+import type { Json } from "../core/json.ts";
+import { type Visibility, visibilityOfUnknown } from "../core/policy.ts";
+import { Refusal, type RefusalError } from "../core/refusal.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Heads } from "../store/heads.ts";
+import type { Log } from "../store/log.ts";
+import { type Fact, LogUnavailable } from "../store/log.ts";
+import { factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
+import { compileTrusted, type Validate } from "./ajv.ts";
+import type { Changes } from "./change.ts";
+import { openSchemaCheck, type SchemaVerdict } from "./schema-check.ts";
+import { loadShippedTypes } from "./shipped-types.ts";
+
+export interface TypeShape {
+  readonly name: string;
+  readonly schema: { readonly [key: string]: Json };
+  readonly visibility: Visibility;
+  /** `shipped` with Tidings, set by the `domain`'s operator, or `custom` to an account. */
+  readonly source: "shipped" | "domain" | "custom";
+}
+
+export interface TypeWish {
+  readonly schema: { readonly [key: string]: Json };
+  readonly visibility?: Visibility | undefined;
+}
+
+export interface Types extends AsyncDisposable {
+  visibilityOf(owner: Address, name: string): Visibility;
+  /** @throws Refusal `value-invalid` with pointers into the value */
+  check(owner: Address, name: PropertyName, value: Json): Promise<void>;
+  list(): readonly TypeShape[];
+  get(name: string): TypeShape | undefined;
+  put(name: PropertyName, wish: TypeWish): Promise<{ type: TypeShape; created: boolean }>;
+  remove(name: PropertyName): Promise<void>;
+  listOwn(owner: Address): Promise<readonly TypeShape[]>;
+  getOwn(owner: Address, name: PropertyName): Promise<TypeShape | undefined>;
+  putOwn(owner: Address, name: PropertyName, wish: TypeWish): Promise<{ type: TypeShape; created: boolean }>;
+  removeOwn(owner: Address, name: PropertyName): Promise<void>;
+}
+
+export interface TypeDeps {
+  readonly domain: string;
+  readonly log: Log;
+  readonly heads: Heads;
+  readonly follower: Follower;
+  readonly changes: Changes;
+}
+
+/** Custom types of one account. */
+const ownTypesMax = 100;
+
+export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): Types {
+  const domainAddress = makeAddress("", domain);
+  const shipped = new Map<string, TypeShape & { validate: Validate }>();
+  for (const [name, type] of loadShippedTypes()) {
+    const schema = type.schema as { [key: string]: Json };
+    const { visibility } = type;
+    shipped.set(name, { name, schema, visibility, source: "shipped", validate: compileTrusted(schema) });
+  }
+  const ofDomain = new Map<string, TypeShape>();
+  /** Visibility by account and name; the schemas stay in the log until a value must fit one. */
+  const custom = new Map<string, Visibility>();
+  const positions = new Map<string, number>();
+  const checker = openSchemaCheck();
+  const listening = follower.listen({ take });
+
+  function take(fact: Fact): void {
+    if (!fact.subject.includes(".type.") || fact.position <= (positions.get(fact.subject) ?? 0)) return;
+    const { address, kind, name } = placeOf(fact.subject);
+    if (kind !== "type") return;
+    positions.set(fact.subject, fact.position);
+    const type = decodeType(fact);
+    if (address.local === "") {
+      if (type) ofDomain.set(name, typeShape(name, type, "domain"));
+      else ofDomain.delete(name);
+    } else if (type) {
+      custom.set(ownKey(address, name), type.visibility ?? visibilityOfUnknown);
+    } else {
+      custom.delete(ownKey(address, name));
+    }
+  }
+
+  function get(name: string): TypeShape | undefined {
+    const type = ofDomain.get(name) ?? shipped.get(name);
+    return type && { name: type.name, schema: type.schema, visibility: type.visibility, source: type.source };
+  }
+
+  async function check(owner: Address, name: PropertyName, value: Json): Promise<void> {
+    const trusted = ofDomain.has(name) ? undefined : shipped.get(name);
+    if (trusted !== undefined) return refuse(trusted.validate(value));
+    const schema = ofDomain.get(name)?.schema ?? (await ownSchema(owner, name));
+    if (schema === undefined) return;
+    refuse(errorsOf(await guarded(() => checker.validate(hash(schema), schema, value))));
+  }
+
+  async function ownSchema(owner: Address, name: string): Promise<TypeFact["schema"] | undefined> {
+    if (!custom.has(ownKey(owner, name))) return undefined;
+    const fact = await heads.get(subjectOf(rootOf(owner), "type", name));
+    return fact && decodeType(fact)?.schema;
+  }
+
+  async function put(
+    address: Address,
+    name: PropertyName,
+    { schema, visibility }: TypeWish,
+    source: "domain" | "custom",
+  ): Promise<{ type: TypeShape; created: boolean }> {
+    const verdict = await guarded(() => checker.check(schema));
+    if (!verdict.ok) {
+      const errors = verdict.errors.map(({ pointer, detail }) => ({ pointer: `/schema${pointer}`, detail }));
+      throw new Refusal(
+        "type-invalid",
+        `The schema cannot be used: ${errors[0]?.detail ?? "it is not valid"}.`,
+        errors,
+      );
+    }
+    const subject = subjectOf(address, "type", name);
+    const type: TypeFact = visibility === undefined ? { schema } : { schema, visibility };
+    const { outcome } = await changes.change({
+      writes: [subject],
+      decide: (known) => {
+        const fact = known.get(subject);
+        return {
+          appends: [{ subject, body: JSON.stringify(type), expected: fact?.position ?? 0 }],
+          outcome: fact === undefined || decodeType(fact) === undefined,
+        };
+      },
+    });
+    await learned(subject);
+    return { type: typeShape(name, type, source), created: outcome };
+  }
+
+  async function remove(address: Address, name: PropertyName): Promise<void> {
+    const subject = subjectOf(address, "type", name);
+    await changes.change({
+      writes: [subject],
+      decide: (known) => {
+        const fact = known.get(subject);
+        if (fact === undefined || decodeType(fact) === undefined) return { appends: [], outcome: undefined };
+        const gone = { subject, body: "{}", expected: fact.position, keepSeconds: tombstoneSeconds };
+        return { appends: [gone], outcome: undefined };
+      },
+    });
+    await learned(subject);
+  }
+
+  /** What was answered holds for the very next request to this broker. */
+  async function learned(subject: string): Promise<void> {
+    const fact = await heads.get(subject);
+    if (fact) await follower.reached(fact.position);
+  }
+
+  return {
+    visibilityOf: (owner, name) =>
+      get(name)?.visibility ?? custom.get(ownKey(owner, name)) ?? visibilityOfUnknown,
+    check,
+    list: () =>
+      [...new Set([...shipped.keys(), ...ofDomain.keys()])].sort().map((name) => get(name) as TypeShape),
+    get,
+    put: async (name, wish) => await put(domainAddress, name, wish, "domain"),
+    remove: async (name) => await remove(domainAddress, name),
+    async listOwn(owner) {
+      const { facts } = await log.snapshot([factsOfNode(rootOf(owner), "type")]);
+      const types: TypeShape[] = [];
+      for (const fact of facts) {
+        const type = decodeType(fact);
+        if (type) types.push(typeShape(placeOf(fact.subject).name, type, "custom"));
+      }
+      return types;
+    },
+    async getOwn(owner, name) {
+      const fact = await log.last(subjectOf(rootOf(owner), "type", name));
+      const type = fact && decodeType(fact);
+      return type && typeShape(name, type, "custom");
+    },
+    async putOwn(owner, name, wish) {
+      if (get(name)) throw new Refusal("type-taken", `The domain's own type ${name} holds for everybody.`);
+      const own = await this.listOwn(owner);
+      if (own.length >= ownTypesMax && !own.some((type) => type.name === name)) {
+        throw new Refusal("type-invalid", `An account has at most ${ownTypesMax} types of its own.`);
+      }
+      return await put(rootOf(owner), name, wish, "custom");
+    },
+    removeOwn: async (owner, name) => await remove(rootOf(owner), name),
+    async [Symbol.asyncDispose]() {
+      listening[Symbol.dispose]();
+      await checker[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function decodeType(fact: Fact): TypeFact | undefined {
+  const type = JSON.parse(fact.body) as Partial<TypeFact>;
+  return type.schema === undefined ? undefined : (type as TypeFact);
+}
+
+function typeShape(name: string, type: TypeFact, source: TypeShape["source"]): TypeShape {
+  return { name, schema: type.schema, visibility: type.visibility ?? visibilityOfUnknown, source };
+}
+
+function ownKey(owner: Address, name: string): string {
+  return `${rootOf(owner).text} ${name}`;
+}
+
+async function guarded(ask: () => Promise<SchemaVerdict>): Promise<SchemaVerdict> {
+  try {
+    return await ask();
+  } catch (error) {
+    throw new LogUnavailable((error as Error).message);
+  }
+}
+
+function errorsOf(verdict: SchemaVerdict): readonly RefusalError[] {
+  return verdict.ok ? [] : verdict.errors;
+}
+
+function refuse(errors: readonly RefusalError[]): void {
+  const [first] = errors;
+  if (first === undefined) return;
+  const at = errors.map(({ pointer, detail }) => ({ pointer: `/value${pointer}`, detail }));
+  throw new Refusal(
+    "value-invalid",
+    `The value does not fit its type: ${first.pointer} ${first.detail}`.trim(),
+    at,
+  );
+}
+
+function hash(schema: object): string {
+  return createHash("sha256").update(JSON.stringify(schema)).digest("base64url");
+}

@@ -1,0 +1,191 @@
+// Group commit: what waits together is made durable together.
+// In: units of facts that must apply wholly or not at all. Out: the position of each unit's first fact. Never: a lone writer kept waiting.
+import { randomBytes } from "node:crypto";
+import { type Append, Conflict, LogUnavailable, OutcomeUnknown } from "./log.ts";
+
+/** Facts that apply together, under one id by which they are found again. */
+export interface Unit {
+  readonly id: string;
+  readonly facts: readonly Append[];
+}
+
+export interface Writer {
+  /** Writes one fact by itself. @returns its position */
+  single(unit: Unit): Promise<number>;
+  /** Writes all facts of all units or none. @returns the position of the first */
+  batch(units: readonly Unit[]): Promise<number>;
+  /** Where this very unit's first fact lies, if it is still to be found. */
+  find(unit: Unit): Promise<number | undefined>;
+}
+
+export interface CommitLimits {
+  /** From so many waiting facts on, a batch is cheaper than single writes. */
+  readonly batchFrom: number;
+  /** Facts in one batch; the server takes 1,000 at most. */
+  readonly batchMax: number;
+  readonly batchesInFlightMax: number;
+  readonly singlesInFlightMax: number;
+  /** Past this the log says that it is overloaded, rather than grow. */
+  readonly waitingMax: number;
+}
+
+/** Measured by bench/write.ts; docs/decisions/group-commit.md tells how they were found. */
+export const commitLimits: CommitLimits = {
+  batchFrom: 8,
+  batchMax: 512,
+  batchesInFlightMax: 2,
+  singlesInFlightMax: 8,
+  waitingMax: 50_000,
+};
+
+interface Waiting extends Unit {
+  readonly resolve: (position: number) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface GroupCommit {
+  append(facts: readonly Append[]): Promise<number>;
+  /** Facts that wait or are on their way. */
+  pending(): number;
+}
+
+export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits): GroupCommit {
+  let queue: Waiting[] = [];
+  let waiting = 0;
+  let pending = 0;
+  let singles = 0;
+  let batches = 0;
+  let scheduled = false;
+
+  function append(facts: readonly Append[]): Promise<number> {
+    if (pending + facts.length > limits.waitingMax) {
+      return Promise.reject(new LogUnavailable("too many writes are waiting"));
+    }
+    return new Promise((resolve, reject) => {
+      queue.push({ id: randomBytes(12).toString("base64url"), facts, resolve, reject });
+      waiting += facts.length;
+      pending += facts.length;
+      schedule();
+    });
+  }
+
+  /** Once per turn of the event loop, so that whatever arrived in one turn can share a batch. */
+  function schedule(): void {
+    if (scheduled) return;
+    scheduled = true;
+    setImmediate(() => {
+      scheduled = false;
+      pump();
+    });
+  }
+
+  function pump(): void {
+    let taken = 0;
+    while (taken < queue.length) {
+      const head = queue[taken] as Waiting;
+      if (waiting < limits.batchFrom && head.facts.length === 1) {
+        if (singles >= limits.singlesInFlightMax) break;
+        taken++;
+        waiting--;
+        singles++;
+        void writeSingle(head).finally(() => {
+          singles--;
+          if (queue.length > 0) schedule();
+        });
+      } else {
+        if (batches >= limits.batchesInFlightMax) break;
+        const units = takeBatch(taken);
+        taken += units.length;
+        batches++;
+        void writeBatch(units).finally(() => {
+          batches--;
+          if (queue.length > 0) schedule();
+        });
+      }
+    }
+    if (taken > 0) queue = queue.slice(taken);
+  }
+
+  /** Whole units, as many as fit; a subject comes once, since the server checks each condition against the time before the batch. */
+  function takeBatch(from: number): Waiting[] {
+    const units: Waiting[] = [];
+    const subjects = new Set<string>();
+    let size = 0;
+    for (let i = from; i < queue.length; i++) {
+      const unit = queue[i] as Waiting;
+      const fits = units.length === 0 || size + unit.facts.length <= limits.batchMax;
+      if (!fits || unit.facts.some((fact) => subjects.has(fact.subject))) break;
+      for (const fact of unit.facts) subjects.add(fact.subject);
+      units.push(unit);
+      size += unit.facts.length;
+    }
+    waiting -= size;
+    return units;
+  }
+
+  async function writeSingle(unit: Waiting): Promise<void> {
+    try {
+      done(unit, await writer.single(unit));
+    } catch (error) {
+      await failed([unit], error as Error);
+    }
+  }
+
+  async function writeBatch(units: readonly Waiting[]): Promise<void> {
+    try {
+      let position = await writer.batch(units);
+      for (const unit of units) {
+        done(unit, position);
+        position += unit.facts.length;
+      }
+    } catch (error) {
+      await failed(units, error as Error);
+    }
+  }
+
+  async function failed(units: readonly Waiting[], error: Error): Promise<void> {
+    if (error instanceof OutcomeUnknown) {
+      await Promise.all(units.map(settle));
+    } else if (error instanceof Conflict && units.length > 1) {
+      // One stale unit refused them all. Halving finds it in a few steps and lets the others through.
+      const middle = units.length >> 1;
+      await Promise.all([write(units.slice(0, middle)), write(units.slice(middle))]);
+    } else {
+      for (const unit of units) rejected(unit, error);
+    }
+  }
+
+  function write(units: readonly Waiting[]): Promise<void> {
+    const [only] = units;
+    return units.length === 1 && only?.facts.length === 1 ? writeSingle(only) : writeBatch(units);
+  }
+
+  /** No answer came: write again under the same conditions. If it is refused now, either we had won or somebody else did. */
+  async function settle(unit: Waiting): Promise<void> {
+    try {
+      done(unit, unit.facts.length === 1 ? await writer.single(unit) : await writer.batch([unit]));
+    } catch (error) {
+      if (!(error instanceof Conflict)) return rejected(unit, error as Error);
+      try {
+        const position = await writer.find(unit);
+        // A later fact may have taken our place, so that not finding it proves nothing.
+        if (position === undefined) rejected(unit, new OutcomeUnknown("the store did not answer in time"));
+        else done(unit, position);
+      } catch (unreadable) {
+        rejected(unit, new OutcomeUnknown(`the store did not answer: ${(unreadable as Error).message}`));
+      }
+    }
+  }
+
+  function done(unit: Waiting, position: number): void {
+    pending -= unit.facts.length;
+    unit.resolve(position);
+  }
+
+  function rejected(unit: Waiting, error: Error): void {
+    pending -= unit.facts.length;
+    unit.reject(error);
+  }
+
+  return { append, pending: () => pending };
+}

@@ -1,0 +1,99 @@
+// The follower: one feed a broker, shared by everything that must know each fact.
+// In: the log. Out: each batch of facts to each listener, in order, groups whole. Never: a listener that waits, or half a group.
+import type { Fact, Log } from "./log.ts";
+
+export interface Listener {
+  take(fact: Fact): void;
+  /** After a run of facts that came together: time to write out. */
+  flush?(): void;
+}
+
+export interface Follower extends AsyncDisposable {
+  /** The position up to which every listener has been told everything. */
+  readonly position: number;
+  listen(listener: Listener): Disposable;
+  /** Resolves once the position is reached. */
+  reached(position: number): Promise<void>;
+  /** Resolves once everything is known that any broker had acknowledged when this was called. */
+  caughtUp(): Promise<void>;
+}
+
+/** @param after where to begin: 0 for everything that the log holds */
+export function follow(log: Log, after = 0): Follower {
+  const stop = new AbortController();
+  const listeners = new Set<Listener>();
+  let waiting: { position: number; resolve: () => void }[] = [];
+  let position = after;
+  let held: Fact[] = [];
+  let asking: Promise<number> | undefined;
+  let askedNext: Promise<number> | undefined;
+
+  const running = (async () => {
+    for await (const facts of log.feed(after, stop.signal)) take(facts);
+  })();
+
+  function take(facts: readonly Fact[]): void {
+    const all = held.length > 0 ? [...held, ...facts] : facts;
+    const whole = wholeGroups(all);
+    held = all.slice(whole);
+    const ready = whole === all.length ? all : all.slice(0, whole);
+    const newest = ready.at(-1);
+    if (newest === undefined) return;
+    // Fact by fact through all listeners, so that each decides with what held at that place in the log.
+    for (const fact of ready) {
+      for (const listener of listeners) listener.take(fact);
+    }
+    position = newest.position;
+    for (const listener of listeners) listener.flush?.();
+    if (waiting.length === 0) return;
+    for (const waiter of waiting) if (waiter.position <= position) waiter.resolve();
+    waiting = waiting.filter((waiter) => waiter.position > position);
+  }
+
+  function reached(wanted: number): Promise<void> {
+    if (position >= wanted) return Promise.resolve();
+    return new Promise((resolve) => waiting.push({ position: wanted, resolve }));
+  }
+
+  /** Callers share a question to the leader, but only one that was asked after they called. */
+  function ask(): Promise<number> {
+    if (asking === undefined) {
+      const asked = log.end().finally(() => {
+        asking = undefined;
+      });
+      asking = asked;
+      return asked;
+    }
+    askedNext ??= asking
+      .catch(() => undefined)
+      .then(() => {
+        askedNext = undefined;
+        return ask();
+      });
+    return askedNext;
+  }
+
+  return {
+    get position() {
+      return position;
+    },
+    listen(listener) {
+      listeners.add(listener);
+      return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+    reached,
+    caughtUp: async () => await reached(await ask()),
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await running;
+    },
+  };
+}
+
+/** How many of the facts can go out: a group waits for its end, or for whatever took the place of its end. */
+function wholeGroups(facts: readonly Fact[]): number {
+  const newest = facts.at(-1)?.position ?? 0;
+  let whole = facts.length;
+  while (whole > 0 && (facts[whole - 1] as Fact).groupEnd > newest) whole--;
+  return whole;
+}

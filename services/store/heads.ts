@@ -1,0 +1,85 @@
+// Heads: what this broker knows of the last facts of subjects, so that a write need not read first.
+// In: own acknowledged facts and the feed. Out: a subject's last fact as last known. Never: the last word; each append carries the position it relied on.
+import type { Fact, Log } from "./log.ts";
+
+export interface Heads {
+  /** The last fact as known here, read from the log if it is not known. */
+  get(subject: string): Promise<Fact | undefined>;
+  /** Forgets what is known and reads it from the log: after a conflict, and where only the truth will do. */
+  refresh(subject: string): Promise<Fact | undefined>;
+  /** Takes in a fact that this broker appended, or that the feed brought. */
+  learn(fact: Fact): void;
+  /** Takes in what the feed brought, but only for subjects that somebody asked for. */
+  follow(fact: Fact): void;
+}
+
+interface Entry {
+  readonly fact: Fact | undefined;
+  readonly bytes: number;
+}
+
+const entryBytes = 200;
+
+export function openHeads(log: Log, bytesMax: number): Heads {
+  // A Map keeps the order of insertion: its first key is the one not used for longest.
+  const known = new Map<string, Entry>();
+  const reading = new Map<string, Promise<Fact | undefined>>();
+  let bytes = 0;
+
+  function keep(subject: string, fact: Fact | undefined): void {
+    drop(subject);
+    const entry = { fact, bytes: entryBytes + 2 * subject.length + (fact?.body.length ?? 0) };
+    known.set(subject, entry);
+    bytes += entry.bytes;
+    for (const oldest of known.keys()) {
+      if (bytes <= bytesMax) break;
+      drop(oldest);
+    }
+  }
+
+  function drop(subject: string): void {
+    const entry = known.get(subject);
+    if (entry === undefined) return;
+    known.delete(subject);
+    bytes -= entry.bytes;
+  }
+
+  function learn(fact: Fact): void {
+    const position = known.get(fact.subject)?.fact?.position ?? 0;
+    if (fact.position > position) keep(fact.subject, fact);
+  }
+
+  function read(subject: string): Promise<Fact | undefined> {
+    const started = log.last(subject).then((fact) => {
+      if (reading.get(subject) === started) reading.delete(subject);
+      // Something newer may have come by the feed while this read was on its way.
+      const newer = known.get(subject)?.fact;
+      if (newer !== undefined && newer.position > (fact?.position ?? 0)) return newer;
+      keep(subject, fact);
+      return fact;
+    });
+    started.catch(() => {
+      if (reading.get(subject) === started) reading.delete(subject);
+    });
+    reading.set(subject, started);
+    return started;
+  }
+
+  return {
+    async get(subject) {
+      const entry = known.get(subject);
+      if (entry === undefined) return await (reading.get(subject) ?? read(subject));
+      known.delete(subject);
+      known.set(subject, entry);
+      return entry.fact;
+    },
+    async refresh(subject) {
+      drop(subject);
+      return await read(subject);
+    },
+    learn,
+    follow(fact) {
+      if (known.has(fact.subject) || reading.has(fact.subject)) learn(fact);
+    },
+  };
+}

@@ -1,0 +1,68 @@
+// The log: one totally ordered record of facts, the last fact of each subject kept. The port, and what it promises.
+// In: appends. Out: positions, facts, and the feed of what follows. Never: an acknowledgement before the fact is durable.
+//
+// Promises, held by every implementation (test/store/log-contract.ts):
+// - A position rises with each fact and is never given twice.
+// - `append` is durable when it resolves, applies all of its facts or none, at neighbouring positions.
+// - Each append carries the position that its subject must stand at (0: nothing there); otherwise Conflict, nothing applied.
+// - `last` and `snapshot` show everything that any broker acknowledged before they were called.
+// - A snapshot holds for each subject its last fact at `position` or a later one, and no group of facts by half.
+// - The feed gives every fact once, in order, unless a later fact of the same subject took its place; it survives reconnects.
+
+export interface Append {
+  readonly subject: string;
+  readonly body: string;
+  /** The position of the subject's last fact; 0 when there must be none. */
+  readonly expected: number;
+  /** Whole seconds after which the log forgets the fact; absent: never. */
+  readonly keepSeconds?: number;
+}
+
+export interface Fact {
+  readonly subject: string;
+  readonly position: number;
+  readonly timeMs: number;
+  readonly body: string;
+  /** The position of the last fact that was appended together with this one; its own when it stands alone. */
+  readonly groupEnd: number;
+}
+
+export interface Snapshot {
+  readonly facts: readonly Fact[];
+  /** Where a feed takes over without a hole: everything up to here is in the snapshot. */
+  readonly position: number;
+}
+
+export interface Log {
+  /** Names this log's history: positions of another epoch mean nothing here. */
+  readonly epoch: string;
+  /** @returns the position of the first fact; the others follow at its neighbours. @throws Conflict, OutcomeUnknown, LogUnavailable */
+  append(facts: readonly Append[]): Promise<number>;
+  last(subject: string): Promise<Fact | undefined>;
+  /** Last facts of the subjects that match a filter: literal subjects, or wildcards as NATS writes them (`*`, `>`). */
+  snapshot(filters: readonly string[]): Promise<Snapshot>;
+  /** Facts after a position, in batches as they come, until the signal. */
+  feed(after: number, signal: AbortSignal): AsyncIterable<readonly Fact[]>;
+  /** The position of the last fact that the log still holds, as its leader knows it: the read barrier. */
+  end(): Promise<number>;
+}
+
+/** Somebody else wrote first. Nothing was applied. */
+export class Conflict extends Error {
+  override readonly name = "Conflict";
+}
+
+/** The store did not answer in time: the append may or may not have happened. */
+export class OutcomeUnknown extends Error {
+  override readonly name = "OutcomeUnknown";
+}
+
+/** The store cannot serve right now. Nothing was applied. */
+export class LogUnavailable extends Error {
+  override readonly name = "LogUnavailable";
+  readonly full: boolean;
+  constructor(message: string, full = false) {
+    super(message);
+    this.full = full;
+  }
+}

@@ -1,0 +1,145 @@
+// Reading from JetStream by direct get: one subject's last fact, or the last facts of many with their resume point.
+// In: subjects and filters. Out: facts. Never: a set of facts that lacks one, or shows half a group.
+//
+// nats.js hides the resume point of a batched direct get and leaks a subscription a call, so this speaks
+// $JS.API.DIRECT.GET itself (ADR-31), over one inbox subscription for all calls.
+import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { type Fact, LogUnavailable, type Snapshot } from "./log.ts";
+import { groupHeader, idHeader } from "./publish.ts";
+
+export interface StoredFact extends Fact {
+  readonly id: string;
+  /** The place of this fact among those that were appended with it. */
+  readonly groupIndex: number;
+}
+
+interface Collecting {
+  readonly facts: StoredFact[];
+  readonly done: (outcome: "complete" | "overwritten" | "too many" | Error, position: number) => void;
+}
+
+export interface Reads {
+  last(subject: string): Promise<StoredFact | undefined>;
+  /** Undefined when more match than one answer can hold. */
+  snapshot(filters: readonly string[]): Promise<Snapshot | undefined>;
+}
+
+/** How often a snapshot is taken anew because a write overtook it. */
+const attemptsMax = 200;
+
+export function openReads(nc: NatsConnection, stream: string, timeoutMs: number): Reads {
+  const api = `$JS.API.DIRECT.GET.${stream}`;
+  const inbox = createInbox();
+  const collecting = new Map<string, Collecting>();
+  let calls = 0;
+  nc.subscribe(`${inbox}.*`, { callback: (_, message) => receive(message) });
+
+  async function last(subject: string): Promise<StoredFact | undefined> {
+    let answer: Msg;
+    try {
+      answer = await nc.request(`${api}.${subject}`, undefined, { timeout: timeoutMs });
+    } catch (error) {
+      throw new LogUnavailable(`the store did not answer: ${(error as Error).message}`);
+    }
+    if (answer.headers?.code === 404) return undefined;
+    if (answer.headers?.code) throw new LogUnavailable(`the store answered ${answer.headers.description}`);
+    return storedFact(answer);
+  }
+
+  async function snapshot(filters: readonly string[]): Promise<Snapshot | undefined> {
+    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+      const { outcome, facts, position } = await collect(filters);
+      if (outcome === "too many") return undefined;
+      if (outcome === "complete" && !holdsHalfAGroup(facts)) return { facts, position };
+    }
+    throw new LogUnavailable("writes kept overtaking the read");
+  }
+
+  function collect(filters: readonly string[]) {
+    const token = String(++calls);
+    return new Promise<{
+      outcome: "complete" | "overwritten" | "too many";
+      facts: StoredFact[];
+      position: number;
+    }>((resolve, reject) => {
+      const timer = setTimeout(() => entry.done(new Error("time ran out"), 0), timeoutMs);
+      const entry: Collecting = {
+        facts: [],
+        done: (outcome, position) => {
+          clearTimeout(timer);
+          collecting.delete(token);
+          if (outcome instanceof Error)
+            reject(new LogUnavailable(`the store did not answer: ${outcome.message}`));
+          else resolve({ outcome, facts: entry.facts, position });
+        },
+      };
+      collecting.set(token, entry);
+      try {
+        nc.publish(api, JSON.stringify({ multi_last: filters, batch: 1024 }), { reply: `${inbox}.${token}` });
+      } catch (error) {
+        entry.done(error as Error, 0);
+      }
+    });
+  }
+
+  function receive(message: Msg): void {
+    const entry = collecting.get(message.subject.slice(inbox.length + 1));
+    if (entry === undefined) return;
+    const head = message.headers;
+    switch (head?.code) {
+      case 204:
+        return entry.done("complete", Number(head.get("Nats-UpTo-Sequence")));
+      case 404:
+        // Nothing matches; or, after some facts, one was overwritten before it could be sent.
+        if (head.get("Nats-UpTo-Sequence") === "" && entry.facts.length > 0)
+          return entry.done("overwritten", 0);
+        return entry.done("complete", Number(head.get("Nats-UpTo-Sequence")));
+      case 413:
+        return entry.done("too many", 0);
+      case 503:
+        return entry.done(new Error("the store has no leader at the moment"), 0);
+      case 0:
+      case undefined:
+        entry.facts.push(storedFact(message));
+        return;
+      default:
+        return entry.done(new Error(`${head?.code} ${head?.description}`), 0);
+    }
+  }
+
+  return { last, snapshot };
+}
+
+/** Facts of one group lie side by side: whoever sees one and nothing at or past the group's end looked between two of them. */
+function holdsHalfAGroup(facts: readonly Fact[]): boolean {
+  let newest = 0;
+  let needed = 0;
+  for (const fact of facts) {
+    if (fact.position > newest) newest = fact.position;
+    if (fact.groupEnd > needed) needed = fact.groupEnd;
+  }
+  return newest < needed;
+}
+
+function storedFact(message: Msg): StoredFact {
+  const head = message.headers;
+  if (head === undefined) throw new Error("a direct get answers with headers");
+  const position = Number(head.get("Nats-Sequence"));
+  const { index, end } = groupOf(head.get(groupHeader), position);
+  return {
+    subject: head.get("Nats-Subject"),
+    position,
+    timeMs: Date.parse(head.get("Nats-Time-Stamp")),
+    body: message.string(),
+    groupEnd: end,
+    groupIndex: index,
+    id: head.get(idHeader),
+  };
+}
+
+/** Reads `<index>/<size>`; a fact without it stands alone. */
+export function groupOf(header: string, position: number): { index: number; end: number } {
+  if (header === "") return { index: 0, end: position };
+  const [index = 0, size = 1] = header.split("/").map(Number);
+  return { index, end: position - index + size - 1 };
+}
