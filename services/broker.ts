@@ -74,7 +74,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const watching = openWatching({
     log: facts,
     follower,
-    maySee: properties.maySee,
+    maySee: (caller, owner, name) => properties.reader.maySee(caller, owner, name, "watch"),
     settle: properties.settle,
     now,
   });

@@ -89,7 +89,7 @@ async function startEmbedded(
       binary: path,
       log: say,
       // Only the proof that the durability test can fail asks for anything else.
-      syncInterval: process.env["TIDINGS_TEST_UNSAFE_SYNC"] === "2m" ? "2m" : "always",
+      syncInterval: process.env.TIDINGS_TEST_UNSAFE_SYNC === "2m" ? "2m" : "always",
     }),
   );
   const disk = stack.use(

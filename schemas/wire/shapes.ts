@@ -73,18 +73,13 @@ export type NodePut = Static<typeof NodePut>;
 export const Node = Type.Object({
   address: Type.String(),
   kind: Type.String(),
-  properties: Type.Record(Type.String(), Property),
+  properties: Type.Optional(Type.Record(Type.String(), Property)),
+  names: Type.Optional(Type.Array(Type.String())),
   children: Type.Optional(
     Type.Array(
       Type.Unsafe<unknown>({ type: "object", description: "A node under this one, of the same shape." }),
     ),
   ),
-});
-
-export const NodeNames = Type.Object({
-  address: Type.String(),
-  kind: Type.String(),
-  names: Type.Array(Type.String()),
 });
 
 export const Patched = Type.Object({

@@ -57,8 +57,8 @@ export function propertyChanged(
     by: view.by,
     reason,
   };
-  if (view.lease) data["lease"] = { ...leaseShape(view.lease) };
-  if (skipped > 0) data["skipped"] = skipped;
+  if (view.lease) data.lease = { ...leaseShape(view.lease) };
+  if (skipped > 0) data.skipped = skipped;
   return propertyEvent(change, "property.changed", data);
 }
 

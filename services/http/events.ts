@@ -120,7 +120,7 @@ function parseTarget(text: string): Target {
 
 function requireWatch({ caller }: FastifyRequest, properties: readonly string[]): void {
   if (caller === undefined) return;
-  if (properties.length === 0) return requireScope(caller, "watch");
+  if (properties.length === 0) requireScope(caller, "watch");
   for (const name of properties) requireScope(caller, "watch", name);
 }
 

@@ -8,7 +8,13 @@ import type { Json } from "../core/json.ts";
 import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
-import { type Depth, type PropertyService, requireOwner, type ValueWish } from "../property/properties.ts";
+import {
+  type Depth,
+  type NodeShape,
+  type PropertyService,
+  requireOwner,
+  type ValueWish,
+} from "../property/properties.ts";
 import { onceOf, refuseConditions } from "./conditions.ts";
 import { describe } from "./route.ts";
 
@@ -40,7 +46,7 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
     describe({
       id: "readNode",
       summary: "A node with the properties that the caller may see",
-      description: "With `names=true` each property is given as `null`-free list of names under `names`.",
+      description: "With `names=true` a sorted list under `names` takes the place of `properties`.",
       tag,
       access: "caller",
       params: address,
@@ -54,7 +60,7 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
         request.query.properties === undefined ? [] : parseNamePatterns(request.query.properties),
       );
       const node = await reader.node(request.caller, parseAddress(request.params.address), select, depth);
-      return names ? { ...node, properties: undefined, names: Object.keys(node.properties).sort() } : node;
+      return names ? namesAlone(node) : node;
     },
   );
 
@@ -160,4 +166,16 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
       return reply.code(204).send();
     },
   );
+}
+
+interface NodeNames {
+  readonly address: string;
+  readonly kind: string;
+  readonly names: readonly string[];
+  readonly children?: readonly NodeNames[];
+}
+
+function namesAlone({ address, kind, properties, children }: NodeShape): NodeNames {
+  const names = { address, kind, names: Object.keys(properties).sort() };
+  return children ? { ...names, children: children.map(namesAlone) } : names;
 }

@@ -2,7 +2,7 @@
 // In: whatever was thrown. Out: one problem, with Retry-After where trying again helps. Never: a stack, a secret, or another shape.
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
 import { Refusal, type RefusalCode, type RefusalError, refusals } from "../core/refusal.ts";
-import { LogUnavailable, OutcomeUnknown } from "../store/log.ts";
+import { Conflict, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
 
 export interface ProblemBody {
   readonly type: string;
@@ -53,6 +53,12 @@ export function refusalOf(error: unknown): Refusal {
       "The store did not answer in time: the change may or may not have happened.",
     );
   }
+  if (error instanceof Conflict) {
+    return new Refusal(
+      "unavailable",
+      "Somebody changed the same thing at the same time. Nothing was changed.",
+    );
+  }
   return fromFastify(error as FastifyError);
 }
 
@@ -80,7 +86,7 @@ function fromFastify(error: FastifyError): Refusal {
 function invalid(error: FastifyError): Refusal {
   const where = error.validationContext ?? "request";
   const errors = (error.validation ?? []).map(({ instancePath, params, message, keyword }) => {
-    const named = keyword === "additionalProperties" ? params?.["additionalProperty"] : undefined;
+    const named = keyword === "additionalProperties" ? params?.additionalProperty : undefined;
     const pointer = named === undefined ? instancePath : `${instancePath}/${escapePointer(String(named))}`;
     return { pointer, detail: named === undefined ? (message ?? "does not fit") : "is not known here" };
   });

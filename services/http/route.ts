@@ -55,11 +55,11 @@ export function describe(route: RouteDescription): RouteShorthandOptions {
     security: access === "open" ? [] : access === "caller" ? [{}, { bearer: [] }] : [{ bearer: [] }],
     response: { ...describeAnswers(answers), ...describeRefusals(refusalsOf(route)) },
   };
-  if (description !== undefined) schema["description"] = description;
-  if (params) schema["params"] = stringObject(params, true);
-  if (headers) schema["headers"] = stringObject(headers, false);
-  if (query) schema["querystring"] = query;
-  if (body) schema["body"] = body;
+  if (description !== undefined) schema.description = description;
+  if (params) schema.params = stringObject(params, true);
+  if (headers) schema.headers = stringObject(headers, false);
+  if (query) schema.querystring = query;
+  if (body) schema.body = body;
   return { schema, config: { access } };
 }
 

@@ -52,7 +52,9 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     routerOptions: { maxParamLength: 16_384 },
     http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000, maxHeaderSize: 32 * 1024 },
     requestTimeout: 60_000,
-    forceCloseConnections: true,
+    forceCloseConnections: "idle",
+    // Who is already connected is served to the end of its request.
+    return503OnClosing: false,
     clientErrorHandler: refuseBadHttp,
     frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
   });

@@ -1,7 +1,5 @@
 // The property service: nodes, their properties, leases and types. The folder's public file.
 // In: the log and what follows it. Out: the parts that faces call. Never: a decision; each part makes its own.
-import type { Address } from "../core/address.ts";
-import type { Caller } from "../core/principal.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Fact, Log } from "../store/log.ts";
@@ -28,7 +26,6 @@ export interface PropertyService extends AsyncDisposable {
   readonly types: Types;
   /** Ends the leases of a fact whose time has come. */
   settle(fact: Fact): Promise<Fact | undefined>;
-  maySee(caller: Caller, owner: Address, name: string): boolean;
   /** How many properties are leased. */
   leased(): number;
 }
@@ -62,7 +59,6 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     nodes,
     types,
     settle: leases.settle,
-    maySee: reader.maySee,
     leased: () => leases.size,
     async [Symbol.asyncDispose]() {
       leases[Symbol.dispose]();

@@ -3,8 +3,7 @@
 import { type Address, rootOf } from "../core/address.ts";
 import { decodeProperty } from "../core/fact.ts";
 import { mayDeliver } from "../core/policy.ts";
-import type { Caller, NodeKind } from "../core/principal.ts";
-import { allows } from "../core/principal.ts";
+import { allows, type Caller, type NodeKind, requireScope } from "../core/principal.ts";
 import { deadline } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Fact, Log } from "../store/log.ts";
@@ -28,8 +27,8 @@ export interface Reader {
   node(caller: Caller, address: Address, select: (name: string) => boolean, depth: Depth): Promise<NodeShape>;
   /** @throws Refusal `not-found` */
   property(caller: Caller, address: Address, name: string): Promise<PropertyShape>;
-  /** Whether this caller may see this property now. The one question that every exit asks. */
-  maySee(caller: Caller, owner: Address, name: string): boolean;
+  /** Whether this caller, by this right of its token, may see this property now. The one question that every exit asks. */
+  maySee(caller: Caller, owner: Address, name: string, right: "read" | "watch"): boolean;
 }
 
 export interface ReaderDeps {
@@ -48,19 +47,20 @@ interface Found {
 }
 
 export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
-  function maySee(caller: Caller, owner: Address, name: string): boolean {
-    if (caller && !allows(caller.scopes, "read", name)) return false;
+  function maySee(caller: Caller, owner: Address, name: string, right: "read" | "watch"): boolean {
+    if (caller && !allows(caller.scopes, right, name)) return false;
     const visibility = types.visibilityOf(owner, name);
     return mayDeliver({ owner: rootOf(owner).text, watcher: caller?.address.text, visibility });
   }
 
   async function property(caller: Caller, address: Address, name: string): Promise<PropertyShape> {
+    if (caller) requireScope(caller, "read", name);
     const subject = subjectOf(address, "property", name);
     const fact = await log.last(subject);
     const settled = fact && (await leases.settle(fact));
     const shape =
       settled && propertyShape(address.text, name, decodeProperty(settled.body, settled.position));
-    if (shape === undefined || !maySee(caller, address, name)) throw notFound();
+    if (shape === undefined || !maySee(caller, address, name, "read")) throw notFound();
     return shape;
   }
 
@@ -70,6 +70,7 @@ export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
     select: (name: string) => boolean,
     depth: Depth,
   ): Promise<NodeShape> {
+    if (caller && !caller.scopes.some((scope) => scope.startsWith("read"))) requireScope(caller, "read");
     const filters =
       depth === "0"
         ? [subjectOf(address, "node"), factsOfNode(address, "property")]
@@ -85,7 +86,11 @@ export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
     }
     for (const fact of facts) {
       const place = placeOf(fact.subject);
-      if (place.kind !== "property" || !select(place.name) || !maySee(caller, place.address, place.name))
+      if (
+        place.kind !== "property" ||
+        !select(place.name) ||
+        !maySee(caller, place.address, place.name, "read")
+      )
         continue;
       const shape = propertyShape(place.address.text, place.name, decodeProperty(fact.body, fact.position));
       const into = found.get(place.address.text);

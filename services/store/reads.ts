@@ -86,24 +86,18 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: number)
     const entry = collecting.get(message.subject.slice(inbox.length + 1));
     if (entry === undefined) return;
     const head = message.headers;
-    switch (head?.code) {
-      case 204:
-        return entry.done("complete", Number(head.get("Nats-UpTo-Sequence")));
-      case 404:
-        // Nothing matches; or, after some facts, one was overwritten before it could be sent.
-        if (head.get("Nats-UpTo-Sequence") === "" && entry.facts.length > 0)
-          return entry.done("overwritten", 0);
-        return entry.done("complete", Number(head.get("Nats-UpTo-Sequence")));
-      case 413:
-        return entry.done("too many", 0);
-      case 503:
-        return entry.done(new Error("the store has no leader at the moment"), 0);
-      case 0:
-      case undefined:
-        entry.facts.push(storedFact(message));
-        return;
-      default:
-        return entry.done(new Error(`${head?.code} ${head?.description}`), 0);
+    const code = head?.code ?? 0;
+    if (code === 0) {
+      entry.facts.push(storedFact(message));
+    } else if (code === 204 || (code === 404 && entry.facts.length === 0)) {
+      entry.done("complete", Number(head?.get("Nats-UpTo-Sequence")));
+    } else if (code === 404) {
+      // One of the messages was overwritten before it could be sent.
+      entry.done("overwritten", 0);
+    } else if (code === 413) {
+      entry.done("too many", 0);
+    } else {
+      entry.done(new Error(`${code} ${head?.description}`), 0);
     }
   }
 
