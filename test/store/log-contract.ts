@@ -209,6 +209,17 @@ export function logContract(name: string, open: OpenLog): void {
       expect(position).toBeGreaterThanOrEqual(1500);
     });
 
+    it("takes the longest subject that an address and a name can make", async () => {
+      const subject = `t.${"a".repeat(3_060)}.property.x`;
+      const position = await log.append([
+        { subject, body: "long", expected: 0 },
+        { subject: "t.short", body: "short", expected: 0 },
+      ]);
+      expect(await log.last(subject)).toMatchObject({ position, body: "long" });
+      const { facts } = await log.snapshot([subject]);
+      expect(facts).toHaveLength(1);
+    });
+
     it("keeps Unicode in bodies as it was", async () => {
       const body = JSON.stringify({ text: "naïve 😀 \u2028 \u0000" });
       await log.append([{ subject: "t.u", body, expected: 0 }]);

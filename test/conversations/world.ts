@@ -1,0 +1,138 @@
+// A world for conversations: a broker on the memory log, on JetStream, or as a process of its own, and the people in it.
+// In: which one. Out: people who speak to it over HTTP. Never: a port, folder or process that outlives the test.
+import { connect } from "@nats-io/transport-node";
+import { pino } from "pino";
+import { type Broker, openBroker } from "../../services/broker.ts";
+import { steadyClock } from "../../services/clock.ts";
+import { openJetStreamLog } from "../../services/store/jetstream.ts";
+import type { Log } from "../../services/store/log.ts";
+import { openMemoryLog } from "../../services/store/memory.ts";
+import { startIn, temporaryFolder } from "../store/embedded.ts";
+import type { Data } from "./event-stream.ts";
+import { type Person, type Place, person, Refused } from "./person.ts";
+import { type Program, startProgram } from "./program.ts";
+
+export type { CloudEvent, Data, EventStream, Heard } from "./event-stream.ts";
+export { NoStream, openEventStream } from "./event-stream.ts";
+export { type Answer, nodePath, type Person, type Property, propertyPath, Refused } from "./person.ts";
+export type { Program } from "./program.ts";
+
+export type Stage = "memory" | "jetstream" | "process";
+/** Where most conversations are held. */
+export const stages = ["memory", "jetstream"] as const;
+export const isFull = process.env["TIDINGS_TEST_FULL"] === "1";
+
+export interface World extends AsyncDisposable {
+  readonly url: string;
+  readonly adminToken: string;
+  /** Registers somebody whose handle begins with this name. */
+  registers(name: string, wish?: Data): Promise<Person>;
+  /** Somebody without a token. */
+  readonly stranger: Person;
+  /** Whoever runs the domain. */
+  readonly operator: Person;
+  /** Somebody who registered before. */
+  knows(address: string, token: string): Person;
+}
+
+export interface ProcessWorld extends World {
+  readonly program: Program;
+}
+
+export interface WorldOptions {
+  /** For the process alone. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const domain = "localhost";
+const adminToken = "the-operator-of-a-test-world";
+
+export async function openWorld(stage: "process", options?: WorldOptions): Promise<ProcessWorld>;
+export async function openWorld(stage: Stage, options?: WorldOptions): Promise<World>;
+export async function openWorld(stage: Stage, options: WorldOptions = {}): Promise<World> {
+  await using stack = new AsyncDisposableStack();
+  switch (stage) {
+    case "memory": {
+      const broker = stack.use(await open(openMemoryLog(), openMemoryLog()));
+      return await settle(await listen(broker), stack.move());
+    }
+    case "jetstream": {
+      const folder = stack.use(await temporaryFolder());
+      const server = stack.use(await startIn(folder.path));
+      const nc = await connect({ servers: server.url, token: server.token });
+      stack.defer(async () => await nc.drain());
+      const shared = { replicas: 1 };
+      const facts = await openJetStreamLog(nc, { ...shared, stream: "tidings", prefix: "t" });
+      const secrets = await openJetStreamLog(nc, { ...shared, stream: "tidings_accounts", prefix: "a" });
+      const broker = stack.use(await open(facts, secrets));
+      return await settle(await listen(broker), stack.move());
+    }
+    case "process": {
+      const folder = stack.use(await temporaryFolder());
+      const env = { TIDINGS_ADMIN_TOKEN: adminToken, ...options.env };
+      const program = stack.use(await startProgram(folder.path, env));
+      const world = await settle(() => program.url, stack.move());
+      return Object.defineProperty(world, "program", { value: program }) as ProcessWorld;
+    }
+  }
+}
+
+async function open(facts: Log, secrets: Log): Promise<Broker> {
+  const log = pino({ level: "silent" });
+  const shared = { domain, registration: "open", adminToken, now: steadyClock(), log } as const;
+  return await openBroker({ ...shared, facts, secrets, keeper: "test" });
+}
+
+async function listen({ http }: Broker): Promise<() => string> {
+  const url = await http.listen("127.0.0.1", 0);
+  return () => url;
+}
+
+async function settle(url: () => string, stack: AsyncDisposableStack): Promise<World> {
+  const people: Person[] = [];
+  let handles = 0;
+  let strokes = 0;
+  let ringer: Person | undefined;
+
+  const place: Place = {
+    get url() {
+      return url();
+    },
+    bell: `bell@${domain}:for-sale`,
+    async ring() {
+      ringer ??= await register({ handle: "bell" });
+      strokes++;
+      // A public property, so that everybody hears it.
+      await ringer.sets("for-sale", { item: "bell", price: strokes });
+      return strokes;
+    },
+  };
+
+  async function register(wish: Data): Promise<Person> {
+    const answer = await stranger.asks("POST", "/v1/accounts", { body: wish });
+    if (answer.status !== 201) throw new Refused("POST /v1/accounts", answer);
+    return join(answer.body["address"], answer.body["token"]);
+  }
+
+  function join(address: string, token: string | undefined): Person {
+    const one = person(place, address, token);
+    people.push(one);
+    return one;
+  }
+
+  const stranger = join("", undefined);
+  return {
+    get url() {
+      return url();
+    },
+    adminToken,
+    stranger,
+    operator: join("", adminToken),
+    knows: join,
+    registers: async (name, wish = {}) => await register({ handle: `${name}-${++handles}`, ...wish }),
+    async [Symbol.asyncDispose]() {
+      for (const one of people) await one[Symbol.asyncDispose]();
+      await stack[Symbol.asyncDispose]();
+    },
+  };
+}
