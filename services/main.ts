@@ -10,6 +10,7 @@ import { steadyClock } from "./clock.ts";
 import { type Config, readConfig } from "./config.ts";
 import { StartError } from "./core/start-error.ts";
 import { greeting } from "./greeting.ts";
+import { commitLimits, singleCommits } from "./store/commit.ts";
 import { createDataFolder, lockData } from "./store/data-lock.ts";
 import { watchDisk } from "./store/disk.ts";
 import { openJetStreamLog } from "./store/jetstream.ts";
@@ -48,6 +49,8 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
     replicas: config.replicas,
     onTrouble: (message: string) => log.warn(message),
     isFull: () => embedded?.isFull() ?? false,
+    // Only the benchmark of group commit asks for anything else.
+    limits: process.env["TIDINGS_TEST_COMMIT"] === "single" ? singleCommits : commitLimits,
   };
   const facts = await openJetStreamLog(nc, { ...shared, stream: "tidings", prefix: "t" });
   const secrets = await openJetStreamLog(nc, { ...shared, stream: "tidings_accounts", prefix: "a" });

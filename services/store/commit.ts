@@ -38,6 +38,13 @@ export const commitLimits: CommitLimits = {
   waitingMax: 50_000,
 };
 
+/** Every fact by itself: what the benchmark holds group commit against. */
+export const singleCommits: CommitLimits = {
+  ...commitLimits,
+  batchFrom: Number.POSITIVE_INFINITY,
+  singlesInFlightMax: Number.POSITIVE_INFINITY,
+};
+
 interface Waiting extends Unit {
   readonly resolve: (position: number) => void;
   readonly reject: (error: Error) => void;

@@ -50,7 +50,7 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: number)
     for (let attempt = 1; attempt <= attemptsMax; attempt++) {
       const { outcome, facts, position } = await collect(filters);
       if (outcome === "too many") return undefined;
-      if (outcome === "complete" && !holdsHalfAGroup(facts)) return { facts, position };
+      if (outcome === "complete" && !holdsHalfAGroup(facts, position)) return { facts, position };
     }
     throw new LogUnavailable("writes kept overtaking the read");
   }
@@ -104,15 +104,9 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: number)
   return { last, snapshot };
 }
 
-/** Facts of one group lie side by side: whoever sees one and nothing at or past the group's end looked between two of them. */
-function holdsHalfAGroup(facts: readonly Fact[]): boolean {
-  let newest = 0;
-  let needed = 0;
-  for (const fact of facts) {
-    if (fact.position > newest) newest = fact.position;
-    if (fact.groupEnd > needed) needed = fact.groupEnd;
-  }
-  return newest < needed;
+/** Facts of one group lie side by side: half of one shows only to a look at the log before it reached the group's end. */
+function holdsHalfAGroup(facts: readonly Fact[], position: number): boolean {
+  return facts.some((fact) => fact.groupEnd > position);
 }
 
 function storedFact(message: Msg): StoredFact {

@@ -209,6 +209,11 @@ export function logContract(name: string, open: OpenLog): void {
       expect(position).toBeGreaterThanOrEqual(1500);
     });
 
+    it("snapshots one fact of a group whose others were not asked for", async () => {
+      await log.append(["a", "b", "c"].map((name) => ({ subject: `t.part.${name}`, body: name, expected: 0 })));
+      expect((await log.snapshot(["t.part.a"])).facts).toHaveLength(1);
+    });
+
     it("takes the longest subject that an address and a name can make", async () => {
       const subject = `t.${"a".repeat(3_060)}.property.x`;
       const position = await log.append([
