@@ -37,7 +37,7 @@ const rules: [rule: string, among: readonly Source[], breaks: (source: Source) =
     services,
     ({ lines }) => !saysInOutNever(lines),
   ],
-  ["opens with a comment", [...tests, ...code], ({ lines }) => opening(lines).length === 0],
+  ["opens with a comment", code, ({ lines }) => opening(lines).length === 0],
   ["has at most 300 lines", services, ({ lines }) => lines.length > 300],
   [
     "has no open task without an issue's number",
@@ -80,8 +80,8 @@ for (const [rule, among, breaks] of rules) {
 }
 
 it("the lockfile names no server", () => {
-  expect(JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).lockfileVersion).toBe(3);
-  expect(files.find(({ path }) => path === "package-lock.json")?.text).not.toContain('"resolved"');
+  const lock = files.find(({ path }) => path === "package-lock.json");
+  expect(lock?.text.includes('"resolved"')).toBe(false);
 });
 
 /** The comment lines that a file begins with, up to an empty one. */
