@@ -47,10 +47,10 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   });
 
   const follower = follow(facts);
-  const heads = openHeads(facts, headsMax);
+  const heads = openHeads(facts, headsMax, now);
   const headsFollowing = follower.listen({ take: heads.follow });
   const secretsFollower = follow(secrets, await secrets.end());
-  const secretHeads = openHeads(secrets, secretsMax);
+  const secretHeads = openHeads(secrets, secretsMax, now);
   const secretsFollowing = secretsFollower.listen({ take: secretHeads.follow });
 
   const properties = openPropertyService({

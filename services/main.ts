@@ -50,7 +50,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
     onTrouble: (message: string) => log.warn(message),
     isFull: () => embedded?.isFull() ?? false,
     // Only the benchmark of group commit asks for anything else.
-    limits: process.env["TIDINGS_TEST_COMMIT"] === "single" ? singleCommits : commitLimits,
+    limits: process.env.TIDINGS_TEST_COMMIT === "single" ? singleCommits : commitLimits,
   };
   const facts = await openJetStreamLog(nc, { ...shared, stream: "tidings", prefix: "t" });
   const secrets = await openJetStreamLog(nc, { ...shared, stream: "tidings_accounts", prefix: "a" });

@@ -1,6 +1,6 @@
 // Accounts: registration, tokens, and who a token stands for. The folder's public file.
 // In: handles, passwords, tokens. Out: principals. Never: a secret in clear at rest; tokens are kept as SHA-256, passwords as scrypt.
-import { createHash, randomBytes, randomInt, timingSafeEqual } from "node:crypto";
+import { randomInt } from "node:crypto";
 import { type Address, makeAddress, parseHandle } from "../core/address.ts";
 import { timestamp } from "../core/event.ts";
 import {
@@ -13,9 +13,10 @@ import {
 } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Heads } from "../store/heads.ts";
-import { type Append, Conflict, type Fact, type Log } from "../store/log.ts";
+import { Conflict, type Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
 import { hashPassword, passwordFits } from "./password.ts";
+import { type IssuedToken, openTokens, type TokenShape, type TokenWish } from "./tokens.ts";
 
 export type RegistrationMode = "open" | "invite" | "closed";
 
@@ -24,27 +25,6 @@ export interface Registration {
   readonly email?: string | undefined;
   readonly password?: string | undefined;
   readonly displayName?: string | undefined;
-}
-
-export interface IssuedToken {
-  readonly id: string;
-  readonly token: string;
-  readonly expires?: string;
-}
-
-export interface TokenWish {
-  readonly name?: string | undefined;
-  readonly scopes?: readonly string[] | undefined;
-  /** Seconds. */
-  readonly expiresIn?: number | undefined;
-}
-
-export interface TokenShape {
-  readonly id: string;
-  readonly name?: string;
-  readonly scopes: readonly string[];
-  readonly created: string;
-  readonly expires?: string;
 }
 
 export interface Accounts {
@@ -86,16 +66,6 @@ interface AccountFact {
   readonly ended?: true;
 }
 
-interface TokenFact {
-  /** SHA-256 of the secret, base64url. */
-  readonly hash: string;
-  readonly scopes: readonly string[];
-  readonly createdMs: number;
-  readonly name?: string;
-  readonly expiresMs?: number;
-}
-
-const tokenPattern = /^([A-Za-z0-9_-]{1,90})\.([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{32})$/;
 const tokensMax = 1_000;
 const numberTries = 20;
 
@@ -103,7 +73,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
   const { domain, registration, log, heads, nodes, now } = deps;
   const prefix = `a.${escapeToken(domain)}`;
   const accountSubject = (local: string): string => `${prefix}.account.${escapeToken(local)}`;
-  const tokenSubject = (local: string, id: string): string => `${prefix}.token.${escapeToken(local)}.${id}`;
+  const tokens = openTokens({ prefix, log, heads, now });
 
   async function register(wish: Registration): Promise<{ address: string; token: string }> {
     if (registration !== "open") {
@@ -135,9 +105,9 @@ export function openAccounts(deps: AccountDeps): Accounts {
     if (await heads.get(accountSubject(local))) throw taken(local);
     // The node comes first: an account whose node is missing could not be used, a node without an account shows nothing.
     await nodes.create(address, account.kind);
-    const { token, append } = newToken(local, { scopes: rights });
+    const { issued, append } = tokens.create(local, { scopes: rights });
     try {
-      await log.append([
+      await heads.append([
         { subject: accountSubject(local), body: JSON.stringify(account), expected: 0 },
         append,
       ]);
@@ -146,53 +116,28 @@ export function openAccounts(deps: AccountDeps): Accounts {
       await heads.refresh(accountSubject(local));
       throw taken(local);
     }
-    return { address: address.text, token };
-  }
-
-  function newToken(
-    local: string,
-    wish: TokenWish,
-  ): { token: string; id: string; expires?: string; append: Append } {
-    const id = randomBytes(12).toString("base64url");
-    const secret = randomBytes(24).toString("base64url");
-    const nowMs = Math.floor(now());
-    const fact: TokenFact = {
-      hash: hash(secret),
-      scopes: wish.scopes ?? rights,
-      createdMs: nowMs,
-      ...(wish.name !== undefined && { name: wish.name }),
-      ...(wish.expiresIn !== undefined && { expiresMs: nowMs + wish.expiresIn * 1000 }),
-    };
-    const keep = wish.expiresIn === undefined ? {} : { keepSeconds: Math.ceil(wish.expiresIn) + 1 };
-    return {
-      id,
-      token: `${Buffer.from(local).toString("base64url")}.${id}.${secret}`,
-      ...(fact.expiresMs !== undefined && { expires: timestamp(fact.expiresMs) }),
-      append: { subject: tokenSubject(local, id), body: JSON.stringify(fact), expected: 0, ...keep },
-    };
+    return { address: address.text, token: issued.token };
   }
 
   async function principalOf(token: string): Promise<Principal> {
-    const [, localPart = "", id = "", secret = ""] = tokenPattern.exec(token) ?? [];
-    const local = Buffer.from(localPart, "base64url").toString("utf8");
-    if (secret === "") throw unknown();
-    const [tokenFact, accountFact] = await Promise.all([
-      heads.get(tokenSubject(local, id)),
-      heads.get(accountSubject(local)),
-    ]);
-    const account = accountFact && decode<AccountFact>(accountFact);
-    const stored = tokenFact && decode<TokenFact>(tokenFact);
-    if (account === undefined || account.ended || stored?.hash === undefined) throw unknown();
-    if (!same(stored.hash, hash(secret)) || (stored.expiresMs ?? Number.POSITIVE_INFINITY) <= now())
-      throw unknown();
-    return { address: makeAddress(local, domain), kind: account.kind, scopes: stored.scopes, tokenId: id };
+    const found = await tokens.find(token);
+    const account = found && (await accountOf(found.local));
+    if (found === undefined || account === undefined) throw unknown();
+    const { local, id, scopes } = found;
+    return { address: makeAddress(local, domain), kind: account.kind, scopes, tokenId: id };
+  }
+
+  /** The account of a handle, unless it has ended. */
+  async function accountOf(local: string): Promise<AccountFact | undefined> {
+    const fact = await heads.get(accountSubject(local));
+    const account = fact && (JSON.parse(fact.body) as AccountFact);
+    return account?.ended ? undefined : account;
   }
 
   async function signIn(address: Address, password: string, wish: TokenWish): Promise<IssuedToken> {
     const local = address.domain === domain && address.path.length === 0 ? address.local : "";
-    const fact = await heads.get(accountSubject(local));
-    const account = fact && decode<AccountFact>(fact);
-    const fits = await passwordFits(password, account?.ended ? undefined : account?.password);
+    const account = await accountOf(local);
+    const fits = await passwordFits(password, account?.password);
     if (!fits) throw new Refusal("unauthenticated", "Address and password do not belong together.");
     return await addToken(local, wish, rights);
   }
@@ -207,28 +152,19 @@ export function openAccounts(deps: AccountDeps): Accounts {
     const beyond = scopes.find((scope) => !covers(held, scope));
     if (beyond !== undefined)
       throw new Refusal("scope-missing", `The token in use lacks the scope ${beyond}, so it cannot give it.`);
-    if ((await tokensOf(local)).length >= tokensMax) {
+    if ((await tokens.list(local)).length >= tokensMax) {
       throw new Refusal("rate-limited", `An account holds at most ${tokensMax} tokens; revoke some.`);
     }
-    const { id, token, expires, append } = newToken(local, { ...wish, scopes });
-    await log.append([append]);
-    return expires === undefined ? { id, token } : { id, token, expires };
-  }
-
-  async function tokensOf(local: string): Promise<readonly { fact: Fact; id: string; token: TokenFact }[]> {
-    const { facts } = await log.snapshot([`${prefix}.token.${escapeToken(local)}.*`]);
-    return facts
-      .map((fact) => ({ fact, id: fact.subject.split(".").at(-1) ?? "", token: decode<TokenFact>(fact) }))
-      .filter(
-        ({ token }) => token.hash !== undefined && (token.expiresMs ?? Number.POSITIVE_INFINITY) > now(),
-      );
+    const { issued, append } = tokens.create(local, { ...wish, scopes });
+    await heads.append([append]);
+    return issued;
   }
 
   async function revoke(who: Principal, tokenId: string): Promise<void> {
     if (tokenId !== who.tokenId) requireScope(who, "account");
-    const found = (await tokensOf(who.address.local)).find(({ id }) => id === tokenId);
+    const found = (await tokens.list(who.address.local)).find(({ id }) => id === tokenId);
     if (found === undefined) throw new Refusal("not-found", "You have no such token.");
-    await end([found.fact]);
+    await tokens.end([found]);
   }
 
   async function remove(who: Principal): Promise<void> {
@@ -237,24 +173,14 @@ export function openAccounts(deps: AccountDeps): Accounts {
     const account = await heads.refresh(accountSubject(local));
     if (account === undefined) return;
     const ended: AccountFact = {
-      createdMs: decode<AccountFact>(account).createdMs,
+      createdMs: (JSON.parse(account.body) as AccountFact).createdMs,
       kind: "person",
       ended: true,
     };
     const append = { subject: account.subject, body: JSON.stringify(ended), expected: account.position };
-    const position = await log.append([append]);
-    heads.learn({ ...account, body: append.body, position, groupEnd: position });
-    await end((await tokensOf(local)).map(({ fact }) => fact));
+    await heads.append([append]);
+    await tokens.end(await tokens.list(local));
     await nodes.remove(who.address);
-  }
-
-  /** Tokens leave nothing behind but a mark that soon goes as well. */
-  async function end(tokens: readonly Fact[]): Promise<void> {
-    for (const fact of tokens) {
-      const append = { subject: fact.subject, body: "{}", expected: fact.position, keepSeconds: 3600 };
-      const position = await log.append([append]);
-      heads.learn({ ...fact, body: "{}", position, groupEnd: position });
-    }
   }
 
   return {
@@ -265,7 +191,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     revoke,
     remove,
     async list(who) {
-      return (await tokensOf(who.address.local)).map(({ id, token }) => ({
+      return (await tokens.list(who.address.local)).map(({ id, token }) => ({
         id,
         ...(token.name !== undefined && { name: token.name }),
         scopes: token.scopes,
@@ -282,18 +208,6 @@ function covers(held: readonly string[], scope: string): boolean {
   if (held.includes(scope) || held.includes(right as string)) return true;
   const name = pattern?.replace(/\.\*$/, ".x");
   return name !== undefined && name !== "*" && allows(held, right as (typeof rights)[number], name);
-}
-
-function decode<T>(fact: Fact): T {
-  return JSON.parse(fact.body) as T;
-}
-
-function hash(secret: string): string {
-  return createHash("sha256").update(secret).digest("base64url");
-}
-
-function same(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
 }
 
 function taken(local: string): Refusal {

@@ -11,7 +11,7 @@ const tag = "Leases";
 const params = { id: "The lease's id, as a property's `lease.id` shows it." };
 
 export function leaseRoutes(app: FastifyInstance, { properties }: { properties: PropertyService }): void {
-  const { writer } = properties;
+  const { renewer } = properties;
 
   app.post<{ Params: { id: string }; Body: RenewPost | undefined }>(
     "/v1/leases/:id/renew",
@@ -32,7 +32,7 @@ export function leaseRoutes(app: FastifyInstance, { properties }: { properties: 
       },
     },
     async (request) =>
-      await writer.renew(request.caller as Principal, leaseId(request.params.id), request.body?.seconds),
+      await renewer.renew(request.caller as Principal, leaseId(request.params.id), request.body?.seconds),
   );
 
   app.delete<{ Params: { id: string } }>(
@@ -47,7 +47,7 @@ export function leaseRoutes(app: FastifyInstance, { properties }: { properties: 
       refusals: ["lease-ended", "scope-missing", "storage-full"],
     }),
     async (request, reply) => {
-      await writer.endLease(request.caller as Principal, leaseId(request.params.id));
+      await renewer.end(request.caller as Principal, leaseId(request.params.id));
       return reply.code(204).send();
     },
   );

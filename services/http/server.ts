@@ -1,5 +1,7 @@
 // The HTTP face: one fastify instance with every resource on it. The folder's public file.
 // In: the services. Out: a listening server, and its graceful end. Never: a decision about properties; it parses, calls and answers.
+import type { Server } from "node:http";
+import type { Socket } from "node:net";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { Registry } from "prom-client";
 import type { Accounts } from "../accounts/accounts.ts";
@@ -96,17 +98,31 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     );
   });
   await app.ready();
+  const untouched = untouchedSockets(app.server, streams.signal);
 
   return {
     app,
     listen: async (host, port) => await app.listen({ host, port }),
     async [Symbol.asyncDispose]() {
       streams.abort();
+      for (const socket of untouched) socket.destroy();
       const forced = setTimeout(() => app.server.closeAllConnections(), drainMs);
       await app.close();
       clearTimeout(forced);
     },
   };
+}
+
+/** Connections that have not sent a request yet. Node takes them for busy, so that nobody else would end them. */
+function untouchedSockets(server: Server, closing: AbortSignal): ReadonlySet<Socket> {
+  const untouched = new Set<Socket>();
+  server.on("connection", (socket) => {
+    if (closing.aborted) return void socket.destroy();
+    untouched.add(socket);
+    socket.once("close", () => untouched.delete(socket));
+  });
+  server.on("request", ({ socket }) => untouched.delete(socket));
+  return untouched;
 }
 
 function parseStrictly(app: FastifyInstance): void {
@@ -142,7 +158,7 @@ function methodsAt(routes: ReadonlyMap<string, ReadonlySet<string>>, path: strin
 }
 
 /** What is not HTTP never reaches a route: it is answered on the socket, and the socket is closed (RFC 9112 §9.6). */
-function refuseBadHttp(error: NodeJS.ErrnoException, socket: import("node:net").Socket): void {
+function refuseBadHttp(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
   const [status, title] =
     error.code === "HPE_HEADER_OVERFLOW"

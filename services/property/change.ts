@@ -2,7 +2,7 @@
 // In: subjects, and a pure decision over their facts. Out: what was appended and where. Never: a refusal based on something stale.
 import { Refusal } from "../core/refusal.ts";
 import type { Heads } from "../store/heads.ts";
-import { type Append, Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
+import { type Append, Conflict, type Fact, LogUnavailable } from "../store/log.ts";
 
 export interface Decision<T> {
   readonly appends: readonly Append[];
@@ -13,12 +13,6 @@ export interface Changed<T> {
   readonly outcome: T;
   /** The position of the first append; the others are its neighbours. 0 when nothing had to be appended. */
   readonly first: number;
-}
-
-export interface ChangeDeps {
-  readonly log: Log;
-  readonly heads: Heads;
-  readonly now: () => number;
 }
 
 export type Known = ReadonlyMap<string, Fact | undefined>;
@@ -41,7 +35,7 @@ export interface Changes {
   change<T>(wish: Wish<T>): Promise<Changed<T>>;
 }
 
-export function openChanges({ log, heads, now }: ChangeDeps): Changes {
+export function openChanges(heads: Heads): Changes {
   const tails = new Map<string, Promise<void>>();
 
   async function change<T>(wish: Wish<T>): Promise<Changed<T>> {
@@ -58,7 +52,7 @@ export function openChanges({ log, heads, now }: ChangeDeps): Changes {
           fresh = true;
           continue;
         }
-        const first = appends.length === 0 ? 0 : await append(appends);
+        const first = appends.length === 0 ? 0 : await heads.append(appends);
         return { outcome, first };
       } catch (error) {
         // A refusal must rest on the log itself, not on what this broker remembers of it.
@@ -83,16 +77,6 @@ export function openChanges({ log, heads, now }: ChangeDeps): Changes {
     );
     for (const [index, subject] of subjects.entries()) known.set(subject, facts[index]);
     return known;
-  }
-
-  async function append(appends: readonly Append[]): Promise<number> {
-    const first = await log.append(appends);
-    const timeMs = now();
-    const groupEnd = first + appends.length - 1;
-    for (const [index, { subject, body }] of appends.entries()) {
-      heads.learn({ subject, body, position: first + index, timeMs, groupEnd });
-    }
-    return first;
   }
 
   /** Changes of one subject through this broker go one after the other, instead of failing against each other. */

@@ -162,12 +162,9 @@ export function openLeases(deps: LeaseDeps): Leases {
     if (next === undefined) return undefined;
     const body = encodeProperty(next);
     const keepSeconds = isTombstone(next) ? { keepSeconds: tombstoneSeconds } : {};
-    const position = await log.append([
-      { subject: fact.subject, body, expected: fact.position, ...keepSeconds },
-    ]);
-    const ended = { subject: fact.subject, position, timeMs: nowMs, body, groupEnd: position };
-    heads.learn(ended);
-    return ended;
+    const { subject } = fact;
+    const position = await heads.append([{ subject, body, expected: fact.position, ...keepSeconds }]);
+    return { subject, position, timeMs: nowMs, body, groupEnd: position };
   }
 
   async function settle(fact: Fact): Promise<Fact | undefined> {

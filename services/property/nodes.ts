@@ -1,20 +1,14 @@
 // Nodes: created under an account, deleted with everything under them.
 // In: an address and a kind. Out: facts about nodes. Never: a property that outlives its node.
 import { type Address, parentOf } from "../core/address.ts";
-import {
-  decodeProperty,
-  encodeProperty,
-  isTombstone,
-  type NodeFact,
-  tombstoneSeconds,
-} from "../core/fact.ts";
+import type { NodeFact } from "../core/fact.ts";
 import type { NodeKind } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Heads } from "../store/heads.ts";
-import type { Append, Fact, Log } from "../store/log.ts";
-import { Conflict, LogUnavailable } from "../store/log.ts";
+import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
 import { factsOfTree, placeOf, subjectOf } from "../store/subjects.ts";
-import type { Changes, Known } from "./change.ts";
+import { decodeNode, isLive, isLiveNode, tombstones } from "./appends.ts";
+import type { Changes } from "./change.ts";
 
 export interface NodeService {
   /** @throws Refusal `no-parent` */
@@ -69,11 +63,7 @@ export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeS
         const known = new Map(live.slice(from, from + removedAtOnce).map((fact) => [fact.subject, fact]));
         const appends = tombstones(known, keeper);
         try {
-          const first = await log.append(appends);
-          const groupEnd = first + appends.length - 1;
-          for (const [index, { subject, body }] of appends.entries()) {
-            heads.learn({ subject, body, position: first + index, timeMs: now(), groupEnd });
-          }
+          await heads.append(appends);
         } catch (error) {
           if (!(error instanceof Conflict)) throw error;
           // Somebody wrote meanwhile; the next round sees it.
@@ -88,39 +78,6 @@ export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeS
     remove,
     exists: async (address) => isLiveNode(await heads.get(subjectOf(address, "node"))),
   };
-}
-
-export function decodeNode(fact: Fact): NodeFact | undefined {
-  const node = JSON.parse(fact.body) as Partial<NodeFact>;
-  return node.nodeKind === undefined ? undefined : (node as NodeFact);
-}
-
-export function isLiveNode(fact: Fact | undefined): boolean {
-  return fact !== undefined && decodeNode(fact) !== undefined;
-}
-
-/** The ends of whatever these facts are, on condition that they are still the last ones. */
-export function tombstones(known: Known, keeper: string): Append[] {
-  const appends: Append[] = [];
-  const gone = encodeProperty({ views: new Map(), revision: 0, reason: "deleted", keeper });
-  for (const [subject, fact] of known) {
-    if (fact === undefined || !isLive(fact)) continue;
-    const body = subject.includes(".property.") ? gone : "{}";
-    appends.push({ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds });
-  }
-  return appends;
-}
-
-function isLive(fact: Fact): boolean {
-  switch (placeOf(fact.subject).kind) {
-    case "property":
-      return !isTombstone(decodeProperty(fact.body, fact.position));
-    case "node":
-    case "type":
-      return fact.body !== "{}";
-    case "once":
-      return false;
-  }
 }
 
 function lies(fact: Fact, under: Address): boolean {

@@ -8,19 +8,18 @@ import { type Leases, openLeases } from "./leases.ts";
 import { openNameCounts } from "./name-counts.ts";
 import { type NodeService, openNodes } from "./nodes.ts";
 import { openReader, type Reader } from "./reader.ts";
+import { openRenewer, type Renewer } from "./renewer.ts";
 import { openTypes, type Types } from "./types.ts";
 import { openWriter, type Writer } from "./writer.ts";
 
-export type { ChangeAnswer, PropertyShape } from "./answer.ts";
-export type { NodeService } from "./nodes.ts";
 export type { OnceKey } from "./once.ts";
-export type { Depth, NodeShape, Reader } from "./reader.ts";
-export type { TypeShape, Types } from "./types.ts";
-export type { Condition, Renewed, Terms, ValueWish, Writer } from "./writer.ts";
-export { requireOwner } from "./writer.ts";
+export type { Depth, NodeShape } from "./reader.ts";
+export type { TypeShape } from "./types.ts";
+export { type Condition, requireOwner, type Terms, type ValueWish } from "./wishes.ts";
 
 export interface PropertyService extends AsyncDisposable {
   readonly writer: Writer;
+  readonly renewer: Renewer;
   readonly reader: Reader;
   readonly nodes: NodeService;
   readonly types: Types;
@@ -45,16 +44,18 @@ export interface PropertyServiceDeps {
 
 export function openPropertyService(deps: PropertyServiceDeps): PropertyService {
   const { domain, log, heads, follower, now, keeper, onTrouble, onLeaseEnded = () => undefined } = deps;
-  const changes = openChanges({ log, heads, now });
+  const changes = openChanges(heads);
   // The order of listening: types decide who may see a fact, so they hear it first.
   const types = openTypes({ domain, log, heads, follower, changes });
   const leases: Leases = openLeases({ log, heads, follower, now, keeper, onTrouble, onEnded: onLeaseEnded });
   const counts = openNameCounts(log, follower);
   const nodes = openNodes({ log, heads, changes, now, keeper });
   const reader = openReader({ log, leases, types, now });
-  const writer = openWriter({ changes, heads, leases, types, counts, follower, now, keeper });
+  const writer = openWriter({ changes, heads, leases, types, counts, now, keeper });
+  const renewer = openRenewer({ changes, leases, follower, now, keeper });
   return {
     writer,
+    renewer,
     reader,
     nodes,
     types,

@@ -9,8 +9,9 @@ import { Refusal } from "../core/refusal.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
 import { type PropertyShape, propertyShape } from "./answer.ts";
+import { decodeNode } from "./appends.ts";
 import type { Leases } from "./leases.ts";
-import { decodeNode } from "./nodes.ts";
+
 import type { Types } from "./types.ts";
 
 export type Depth = "0" | "1" | "infinity";

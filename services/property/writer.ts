@@ -1,62 +1,28 @@
-// Writing: set, patch, remove and renew the properties of nodes.
+// Writing: set, patch and remove the properties of nodes.
 // In: a principal's wishes, parsed. Out: answers whose revisions are durable. Never: an answer before the log has it.
-import { randomBytes } from "node:crypto";
-import { type Address, type PropertyName, rootOf } from "../core/address.ts";
-import { timestamp } from "../core/event.ts";
-import { decodeProperty, encodeProperty, isTombstone, tombstoneSeconds } from "../core/fact.ts";
-import type { Json } from "../core/json.ts";
+import type { Address, PropertyName } from "../core/address.ts";
+import { decodeProperty } from "../core/fact.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
-import {
-  endLeaseById,
-  type PropertyState,
-  removeView,
-  renewLease,
-  type SetWish,
-  setView,
-  visible,
-} from "../core/property.ts";
+import { type PropertyState, removeView, type SetWish, setView, visible } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
-import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Append, Fact } from "../store/log.ts";
-import { placeOf, subjectOf } from "../store/subjects.ts";
+import { subjectOf } from "../store/subjects.ts";
 import { type ChangeAnswer, type PropertyShape, placeAnswer, propertyShape } from "./answer.ts";
+import { isLiveNode, propertyAppend, tombstones } from "./appends.ts";
 import type { Changes, Decision, Known } from "./change.ts";
 import type { Leases } from "./leases.ts";
 import type { NameCounts } from "./name-counts.ts";
-import { isLiveNode, tombstones } from "./nodes.ts";
-import { type OnceKey, onceAnswer, onceAppend, onceSubject } from "./once.ts";
+import { onceAnswer, onceAppend, onceSubject } from "./once.ts";
 import type { Types } from "./types.ts";
-
-export interface LeaseWish {
-  readonly seconds: number;
-  readonly id?: string | undefined;
-  readonly default?: Json | undefined;
-}
-
-export interface ValueWish {
-  readonly value: Json;
-  readonly lease?: LeaseWish | undefined;
-  readonly view?: string | undefined;
-}
-
-/** What must hold of the property before it is changed. */
-export interface Condition {
-  /** The revision that it must have; 0: it must not be there; "any": it must be there. */
-  readonly revision: number | "any";
-}
-
-export interface Terms {
-  readonly condition?: Condition | undefined;
-  readonly once?: OnceKey | undefined;
-}
-
-export interface Renewed {
-  readonly id: string;
-  /** The earliest end among the renewed properties. */
-  readonly until: string;
-  readonly properties: readonly { readonly node: string; readonly name: string }[];
-}
+import {
+  requireCondition,
+  requireLease,
+  requireOwner,
+  requireSize,
+  type Terms,
+  type ValueWish,
+} from "./wishes.ts";
 
 export interface Writer {
   set(
@@ -76,8 +42,6 @@ export interface Writer {
   ): Promise<ChangeAnswer>;
   /** Takes the property away, or with `view` that view alone. */
   remove(who: Principal, node: Address, name: PropertyName, view?: string, terms?: Terms): Promise<void>;
-  renew(who: Principal, leaseId: string, seconds?: number): Promise<Renewed>;
-  endLease(who: Principal, leaseId: string): Promise<void>;
 }
 
 export interface WriterDeps {
@@ -86,17 +50,11 @@ export interface WriterDeps {
   readonly leases: Leases;
   readonly types: Types;
   readonly counts: NameCounts;
-  readonly follower: Follower;
   readonly now: () => number;
   readonly keeper: string;
 }
 
-export const valueBytesMax = 64 * 1024;
-export const leaseSecondsMin = 1;
-export const leaseSecondsMax = 30 * 24 * 3600;
 const viewsMax = 32;
-/** All views of a property, as the log holds them. */
-const propertyBytesMax = 256 * 1024;
 
 /** A property that a change touches: its subject, and what becomes of its state. */
 interface Touch {
@@ -108,7 +66,7 @@ interface Touch {
 }
 
 export function openWriter(deps: WriterDeps): Writer {
-  const { changes, heads, leases, types, counts, follower, now, keeper } = deps;
+  const { changes, heads, leases, types, counts, now, keeper } = deps;
 
   async function apply(
     who: Principal,
@@ -229,37 +187,6 @@ export function openWriter(deps: WriterDeps): Writer {
     return { name, subject, sets: false, next: (state) => removeView(state, view, keeper) };
   }
 
-  /** Changes every property that the caller holds by this lease, together. */
-  async function changeLeased(
-    who: Principal,
-    leaseId: string,
-    next: (state: PropertyState, nowMs: number) => PropertyState | undefined,
-  ): Promise<readonly { place: ReturnType<typeof placeOf>; state: PropertyState }[]> {
-    // Another broker may have granted the lease a moment ago.
-    await follower.caughtUp();
-    const subjects = leases.holding(who.address.text, leaseId);
-    if (subjects.length === 0) return [];
-    for (const subject of subjects) requireScope(who, "write", placeOf(subject).name);
-    const { outcome } = await changes.change({
-      writes: [...subjects].sort(),
-      prepare: settle,
-      decide: (known) => {
-        const nowMs = now();
-        const appends: Append[] = [];
-        const held: { place: ReturnType<typeof placeOf>; state: PropertyState }[] = [];
-        for (const [subject, fact] of known) {
-          const state = fact && decodeProperty(fact.body, fact.position);
-          const changed = state && next(state, nowMs);
-          if (changed === undefined) continue;
-          appends.push(propertyAppend(subject, changed, fact));
-          held.push({ place: placeOf(subject), state: changed });
-        }
-        return { appends, outcome: held };
-      },
-    });
-    return outcome;
-  }
-
   return {
     async set(who, node, name, wish, terms = {}) {
       requireOwner(who, node);
@@ -285,68 +212,5 @@ export function openWriter(deps: WriterDeps): Writer {
       requireOwner(who, node);
       await apply(who, node, [removeTouch(who, node, name, view)], terms);
     },
-    async renew(who, leaseId, seconds) {
-      if (seconds !== undefined) requireLease({ seconds }, "");
-      const held = await changeLeased(who, leaseId, (state, nowMs) =>
-        renewLease(state, leaseId, who.address.text, seconds, nowMs, keeper),
-      );
-      if (held.length === 0)
-        throw new Refusal("lease-ended", "No property of yours holds this lease any more.");
-      let untilMs = Number.POSITIVE_INFINITY;
-      for (const { state } of held) {
-        for (const view of state.views.values()) {
-          if (view.lease?.id === leaseId && view.by === who.address.text)
-            untilMs = Math.min(untilMs, view.lease.untilMs);
-        }
-      }
-      const properties = held.map(({ place }) => ({ node: place.address.text, name: place.name }));
-      return { id: leaseId, until: timestamp(untilMs), properties };
-    },
-    async endLease(who, leaseId) {
-      await changeLeased(who, leaseId, (state, nowMs) =>
-        endLeaseById(state, leaseId, who.address.text, nowMs, keeper),
-      );
-    },
   };
-}
-
-/** Until policies grant writing, a node is written by the account that it lies under; the answer is the same whether it exists or not. */
-export function requireOwner(who: Principal, node: Address): void {
-  if (rootOf(node).text === who.address.text) return;
-  throw new Refusal("forbidden", "Only the owner of a node writes to it.");
-}
-
-function propertyAppend(subject: string, next: PropertyState, fact: Fact | undefined): Append {
-  const body = encodeProperty(next);
-  if (body.length > propertyBytesMax)
-    throw new Refusal("too-many-views", "The views of this property take too much room together.");
-  const append = { subject, body, expected: fact?.position ?? 0 };
-  return isTombstone(next) ? { ...append, keepSeconds: tombstoneSeconds } : append;
-}
-
-function requireCondition({ revision }: Condition, present: number | undefined): void {
-  if (revision === "any" ? present !== undefined : revision === (present ?? 0)) return;
-  throw new Refusal(
-    "revision-mismatch",
-    present === undefined ? "The property is not there." : `The property is at revision ${present}.`,
-  );
-}
-
-function requireSize(value: Json, pointer: string): void {
-  const bytes = Buffer.byteLength(JSON.stringify(value));
-  if (bytes <= valueBytesMax) return;
-  throw new Refusal("value-too-large", `The value has ${bytes} bytes.`, [
-    { pointer, detail: `must have at most ${valueBytesMax} bytes as JSON` },
-  ]);
-}
-
-function requireLease(lease: LeaseWish, pointer: string): { id: string; seconds: number; default?: Json } {
-  const { seconds } = lease;
-  if (!(seconds >= leaseSecondsMin && seconds <= leaseSecondsMax)) {
-    throw new Refusal("bad-lease", `A lease of ${seconds} seconds is not granted.`, [
-      { pointer: `${pointer}/seconds`, detail: `must be from ${leaseSecondsMin} to ${leaseSecondsMax}` },
-    ]);
-  }
-  const id = lease.id ?? randomBytes(12).toString("base64url");
-  return lease.default === undefined ? { id, seconds } : { id, seconds, default: lease.default };
 }

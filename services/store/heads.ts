@@ -1,14 +1,14 @@
 // Heads: what this broker knows of the last facts of subjects, so that a write need not read first.
 // In: own acknowledged facts and the feed. Out: a subject's last fact as last known. Never: the last word; each append carries the position it relied on.
-import type { Fact, Log } from "./log.ts";
+import type { Append, Fact, Log } from "./log.ts";
 
 export interface Heads {
   /** The last fact as known here, read from the log if it is not known. */
   get(subject: string): Promise<Fact | undefined>;
   /** Forgets what is known and reads it from the log: after a conflict, and where only the truth will do. */
   refresh(subject: string): Promise<Fact | undefined>;
-  /** Takes in a fact that this broker appended, or that the feed brought. */
-  learn(fact: Fact): void;
+  /** Appends to the log and remembers it. @returns the position of the first fact */
+  append(facts: readonly Append[]): Promise<number>;
   /** Takes in what the feed brought, but only for subjects that somebody asked for. */
   follow(fact: Fact): void;
 }
@@ -20,7 +20,7 @@ interface Entry {
 
 const entryBytes = 200;
 
-export function openHeads(log: Log, bytesMax: number): Heads {
+export function openHeads(log: Log, bytesMax: number, now: () => number): Heads {
   // A Map keeps the order of insertion: its first key is the one not used for longest.
   const known = new Map<string, Entry>();
   const reading = new Map<string, Promise<Fact | undefined>>();
@@ -66,6 +66,15 @@ export function openHeads(log: Log, bytesMax: number): Heads {
   }
 
   return {
+    async append(facts) {
+      const first = await log.append(facts);
+      const timeMs = now();
+      const groupEnd = first + facts.length - 1;
+      for (const [index, { subject, body }] of facts.entries()) {
+        learn({ subject, body, position: first + index, timeMs, groupEnd });
+      }
+      return first;
+    },
     async get(subject) {
       const entry = known.get(subject);
       if (entry === undefined) return await (reading.get(subject) ?? read(subject));
@@ -77,7 +86,6 @@ export function openHeads(log: Log, bytesMax: number): Heads {
       drop(subject);
       return await read(subject);
     },
-    learn,
     follow(fact) {
       if (known.has(fact.subject) || reading.has(fact.subject)) learn(fact);
     },

@@ -1,0 +1,58 @@
+// Facts of properties and nodes on their way into the log and out of it.
+// In: states, and the facts that they follow. Out: appends on condition that those facts still are the last. Never: an append without a condition.
+import {
+  decodeProperty,
+  encodeProperty,
+  isTombstone,
+  type NodeFact,
+  tombstoneSeconds,
+} from "../core/fact.ts";
+import type { PropertyState } from "../core/property.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { Append, Fact } from "../store/log.ts";
+import { placeOf } from "../store/subjects.ts";
+import type { Known } from "./change.ts";
+
+/** All views of a property, as the log holds them. */
+const propertyBytesMax = 256 * 1024;
+
+export function propertyAppend(subject: string, next: PropertyState, fact: Fact | undefined): Append {
+  const body = encodeProperty(next);
+  if (body.length > propertyBytesMax)
+    throw new Refusal("too-many-views", "The views of this property take too much room together.");
+  const append = { subject, body, expected: fact?.position ?? 0 };
+  return isTombstone(next) ? { ...append, keepSeconds: tombstoneSeconds } : append;
+}
+
+export function decodeNode(fact: Fact): NodeFact | undefined {
+  const node = JSON.parse(fact.body) as Partial<NodeFact>;
+  return node.nodeKind === undefined ? undefined : (node as NodeFact);
+}
+
+export function isLiveNode(fact: Fact | undefined): boolean {
+  return fact !== undefined && decodeNode(fact) !== undefined;
+}
+
+/** The ends of whatever these facts are, on condition that they are still the last ones. */
+export function tombstones(known: Known, keeper: string): Append[] {
+  const appends: Append[] = [];
+  const gone = encodeProperty({ views: new Map(), revision: 0, reason: "deleted", keeper });
+  for (const [subject, fact] of known) {
+    if (fact === undefined || !isLive(fact)) continue;
+    const body = subject.includes(".property.") ? gone : "{}";
+    appends.push({ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds });
+  }
+  return appends;
+}
+
+export function isLive(fact: Fact): boolean {
+  switch (placeOf(fact.subject).kind) {
+    case "property":
+      return !isTombstone(decodeProperty(fact.body, fact.position));
+    case "node":
+    case "type":
+      return fact.body !== "{}";
+    case "once":
+      return false;
+  }
+}
