@@ -1,0 +1,86 @@
+// The first minutes of a stranger: what the start prints and what the README says, typed into a shell as they stand.
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { openWorld } from "./conversations/world.ts";
+import { until } from "./store/embedded.ts";
+
+interface Typed extends AsyncDisposable {
+  /** What it has printed so far. */
+  readonly printed: string;
+  /** What it printed in all. @throws when it fails */
+  readonly end: Promise<string>;
+}
+
+function type(line: string): Typed {
+  const shell = spawn("bash", ["-e", "-c", line], { stdio: ["ignore", "pipe", "pipe"], detached: true });
+  let printed = "";
+  let complaint = "";
+  shell.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  shell.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text));
+  const end = new Promise<string>((resolve, reject) => {
+    shell.on("close", (code) => (code === 0 ? resolve(printed) : reject(new Error(`${line}\n${complaint}`))));
+  });
+  end.catch(() => undefined);
+  return {
+    get printed() {
+      return printed;
+    },
+    end,
+    async [Symbol.asyncDispose]() {
+      if (shell.exitCode === null && shell.pid !== undefined) process.kill(-shell.pid, "SIGTERM");
+      await end.catch(() => undefined);
+    },
+  };
+}
+
+describe("the three commands that the start prints", () => {
+  it("register two people, let one watch the other, and survive a kill of everything", async () => {
+    await using world = await openWorld("process");
+    const commands = (): string[] =>
+      world.program.printed.split("\n").filter((line) => line.startsWith("curl"));
+    const [register = "", watch = "", publish = ""] = commands();
+    expect(commands()).toHaveLength(3);
+
+    await type(register).end;
+    await using bob = type(watch);
+    await until("Bob to be live", () => bob.printed.includes("stream.live"));
+    const answer = JSON.parse(await type(publish).end);
+    await until("Bob to hear it", () => bob.printed.includes(`"revision":${answer.revision}`));
+    await until("Bob to hear it end", () => bob.printed.includes('"reason":"expired"'));
+    expect(bob.printed).toContain('"value":{"status":"offline"}');
+
+    await world.program.kill();
+    await world.program.start();
+    const [, watchAgain = "", publishAgain = ""] = commands().slice(3);
+    await using bobAgain = type(watchAgain);
+    await until("Bob to see it as it was", () => bobAgain.printed.includes('"status":"offline"'));
+    const again = JSON.parse(await type(publishAgain).end);
+    expect(again.revision).toBeGreaterThan(answer.revision);
+    await until("Bob to hear it again", () => bobAgain.printed.includes(`"revision":${again.revision}`));
+  }, 60_000);
+});
+
+describe("the README", () => {
+  it("says nothing in its first five minutes that does not work as typed", async () => {
+    await using world = await openWorld("process");
+    const readme = await readFile(fileURLToPath(new URL("../README.md", import.meta.url)), "utf8");
+    const minutes = readme.slice(
+      readme.indexOf("## The first five minutes"),
+      readme.indexOf("## What to know"),
+    );
+    const blocks = [...minutes.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
+    const [steps = "", watch = ""] = blocks;
+    expect(blocks).toHaveLength(2);
+    const here = (text: string): string => text.replaceAll("http://127.0.0.1:4280", world.url);
+
+    const printed = await type(`${here(steps)}\necho; echo "DAVE=$DAVE"`).end;
+    expect(printed).toContain('"city":"Berlin"');
+    expect(printed).toContain('"properties":[{"node":"carol@localhost","name":"presence"}]');
+    const dave = /DAVE=(\S+)/.exec(printed)?.[1];
+    await using watching = type(`URL=${world.url}; DAVE=${dave}\n${watch}`);
+    await until("Dave to be live", () => watching.printed.includes("stream.live"));
+    expect(watching.printed).toContain('"status":"offline"');
+  }, 60_000);
+});
