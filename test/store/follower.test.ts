@@ -1,0 +1,89 @@
+// The follower: every listener hears every fact, in order, groups whole.
+import { describe, expect, it } from "vitest";
+import { follow } from "../../services/store/follower.ts";
+import type { Fact, Log } from "../../services/store/log.ts";
+import { openMemoryLog } from "../../services/store/memory.ts";
+
+/** A log whose feed gives exactly what the test hands it. */
+function handFed(): { log: Log; give: (...facts: [position: number, groupEnd: number][]) => void } {
+  const batches: Fact[][] = [];
+  let wake = (): void => undefined;
+  async function* feed(_: number, signal: AbortSignal): AsyncGenerator<readonly Fact[]> {
+    signal.addEventListener("abort", () => wake());
+    while (!signal.aborted) {
+      const batch = batches.shift();
+      if (batch) yield batch;
+      else await new Promise<void>((resolve) => (wake = resolve));
+    }
+  }
+  return {
+    log: { ...openMemoryLog(), feed },
+    give: (...facts) => {
+      batches.push(
+        facts.map(([position, groupEnd]) => ({
+          subject: `t.${position}`,
+          position,
+          groupEnd,
+          timeMs: 0,
+          body: "",
+        })),
+      );
+      wake();
+    },
+  };
+}
+
+describe("the follower", () => {
+  it("tells each fact to every listener before the next, and then lets them write", async () => {
+    const { log, give } = handFed();
+    await using follower = follow(log);
+    const heard: string[] = [];
+    follower.listen({ take: ({ position }) => heard.push(`a${position}`), flush: () => heard.push("flush") });
+    follower.listen({ take: ({ position }) => heard.push(`b${position}`) });
+    give([1, 1], [2, 2]);
+    await follower.reached(2);
+    expect(heard).toEqual(["a1", "b1", "a2", "b2", "flush"]);
+  });
+
+  it("holds a group back until it is whole", async () => {
+    const { log, give } = handFed();
+    await using follower = follow(log);
+    const heard: number[] = [];
+    follower.listen({ take: ({ position }) => heard.push(position) });
+    give([1, 1], [2, 4]);
+    await follower.reached(1);
+    expect([heard, follower.position]).toEqual([[1], 1]);
+    give([3, 4]);
+    give([4, 4], [5, 6]);
+    await follower.reached(4);
+    expect(heard).toEqual([1, 2, 3, 4]);
+  });
+
+  it("lets a group go whose end a later fact replaced", async () => {
+    const { log, give } = handFed();
+    await using follower = follow(log);
+    give([1, 2], [3, 3]);
+    await follower.reached(3);
+  });
+
+  it("knows when it has caught up with what was acknowledged before", async () => {
+    const log = openMemoryLog();
+    await using follower = follow(log);
+    const position = await log.append([{ subject: "t.a", body: "", expected: 0 }]);
+    await Promise.all([follower.caughtUp(), follower.caughtUp(), follower.caughtUp()]);
+    expect(follower.position).toBe(position);
+  });
+
+  it("tells a listener nothing once it has left", async () => {
+    const log = openMemoryLog();
+    await using follower = follow(log);
+    const heard: number[] = [];
+    const listening = follower.listen({ take: ({ position }) => heard.push(position) });
+    await log.append([{ subject: "t.a", body: "", expected: 0 }]);
+    await follower.caughtUp();
+    listening[Symbol.dispose]();
+    await log.append([{ subject: "t.b", body: "", expected: 0 }]);
+    await follower.caughtUp();
+    expect(heard).toEqual([1]);
+  });
+});
