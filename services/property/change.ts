@@ -47,8 +47,8 @@ export function openChanges(heads: Heads): Changes {
       const known = await look(subjects, fresh, prepare);
       try {
         const { appends, outcome } = decide(known);
-        // "Nothing to do" must be true, not merely believed.
-        if (appends.length === 0 && !fresh) {
+        // "Nothing to do" must be true, not merely believed: no condition holds what is not appended to.
+        if (!fresh && writes.some((subject) => !appends.some((append) => append.subject === subject))) {
           fresh = true;
           continue;
         }

@@ -172,7 +172,8 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
     try {
       done(unit, unit.facts.length === 1 ? await writer.single(unit) : await writer.batch([unit]));
     } catch (error) {
-      if (!(error instanceof Conflict)) return rejected(unit, error as Error);
+      // Whatever this attempt met, the first one may have been applied.
+      if (!(error instanceof Conflict)) return rejected(unit, new OutcomeUnknown((error as Error).message));
       try {
         const position = await writer.find(unit);
         // A later fact may have taken our place, so that not finding it proves nothing.

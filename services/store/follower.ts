@@ -24,6 +24,9 @@ export function follow(log: Log, after = 0): Follower {
   const listeners = new Set<Listener>();
   let waiting: { position: number; resolve: () => void }[] = [];
   let position = after;
+  /** Whom any fact wakes, also one that is held. */
+  let arriving: (() => void)[] = [];
+  let received = after;
   let held: Fact[] = [];
   let asking: Promise<number> | undefined;
   let askedNext: Promise<number> | undefined;
@@ -36,7 +39,14 @@ export function follow(log: Log, after = 0): Follower {
     const all = held.length > 0 ? [...held, ...facts] : facts;
     const whole = wholeGroups(all);
     held = all.slice(whole);
-    const ready = whole === all.length ? all : all.slice(0, whole);
+    tell(whole === all.length ? all : all.slice(0, whole));
+    received = all.at(-1)?.position ?? received;
+    const woken = arriving;
+    arriving = [];
+    for (const wake of woken) wake();
+  }
+
+  function tell(ready: readonly Fact[]): void {
     const newest = ready.at(-1);
     if (newest === undefined) return;
     // Fact by fact through all listeners, so that each decides with what held at that place in the log.
@@ -73,6 +83,19 @@ export function follow(log: Log, after = 0): Follower {
     return askedNext;
   }
 
+  async function caughtUp(): Promise<void> {
+    const wanted = await ask();
+    let end = wanted;
+    while (position < wanted) {
+      while (received < end) await new Promise<void>((resolve) => arriving.push(resolve));
+      if (position >= wanted) return;
+      // All that the log held is here, and still a group waits for its end. If the log ends where it did, it has forgotten that.
+      const now = await ask();
+      if (now === end && received === end) tell(held.splice(0));
+      end = now;
+    }
+  }
+
   return {
     get position() {
       return position;
@@ -82,7 +105,7 @@ export function follow(log: Log, after = 0): Follower {
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
     reached,
-    caughtUp: async () => await reached(await ask()),
+    caughtUp,
     async [Symbol.asyncDispose]() {
       stop.abort();
       await running;

@@ -92,6 +92,9 @@ export function openSession(transport: Transport): Session {
       for (const [key, shared] of snapshot) offer(key, shared);
       for (const [key, { shared, skipped }] of live) {
         if (isCovered(key, shared.position)) continue;
+        queued -= queue.get(key)?.shared.size ?? 0;
+        // To the end, as in offer(): no cursor may pass over what the snapshot found and nobody has yet told.
+        queue.delete(key);
         queue.set(key, { shared, skipped });
         queued += shared.size;
       }

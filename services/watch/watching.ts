@@ -59,6 +59,13 @@ interface Interest {
   readonly ahead: Map<string, number>;
 }
 
+/** A node that somebody watches. */
+interface Watched {
+  readonly interests: Set<Interest>;
+  /** The newest revision of each property that the feed has shown since. */
+  readonly revisions: Map<string, number>;
+}
+
 type Offer = readonly [key: string, shared: SharedEvent];
 
 /** Snapshots that one stream takes at a time. */
@@ -67,7 +74,7 @@ const joinedAtOnce = 16;
 export function openWatching({ log, follower, maySee, settle, now }: WatchDeps): Watching {
   const { epoch } = log;
   /** By the subject that a node's properties share, so that a fact nobody watches costs one look-up. */
-  const interests = new Map<string, Set<Interest>>();
+  const nodes = new Map<string, Watched>();
   const touched = new Set<Session>();
   const sessions = new Set<Session>();
   /** The last position that no group of facts spans. */
@@ -77,15 +84,18 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
 
   function take(fact: Fact): void {
     if (fact.groupEnd === fact.position) whole = fact.position;
-    const interested = interests.get(nodeKeyOf(fact.subject));
-    if (interested === undefined) return;
+    const watched = nodes.get(nodeKeyOf(fact.subject));
+    if (watched === undefined) return;
     const { address, name } = placeOf(fact.subject);
     const state = decodeProperty(fact.body, fact.position);
-    // A renewal, or the end of a view that another one hides: nothing that a reader could see.
-    if (state.revision !== fact.position) return;
-    const shared = share(propertyEvent(address, name, state, fact), fact.position, whole);
-    for (const one of interested) {
-      if (covers(one, fact.subject, fact.position)) continue;
+    const { revision } = state;
+    // A renewal, or the end of a view that another one hides, is nothing that a reader could see;
+    // but it may have taken the place of a fact that was, before the feed came to it.
+    if (revision <= (watched.revisions.get(fact.subject) ?? 0)) return;
+    watched.revisions.set(fact.subject, revision);
+    const shared = share(propertyEvent(address, name, state, fact), revision, whole);
+    for (const one of watched.interests) {
+      if (covers(one, fact.subject, revision)) continue;
       if (one.ahead.size > 0) one.ahead.delete(fact.subject);
       if (!one.matches(name) || !maySee(one.caller, address, name)) continue;
       one.session.offer(fact.subject, shared);
@@ -182,8 +192,9 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
       const { address, name } = placeOf(fact.subject);
       if (fact.position <= cursor || !one.matches(name) || !maySee(one.caller, address, name)) continue;
       const state = decodeProperty(fact.body, fact.position);
-      // What the reader saw before its cursor and what a new reader never saw need no mention.
-      if (state.revision <= cursor || (resumes === undefined && visible(state) === undefined)) continue;
+      // What a new reader never saw needs no mention. A revision from before the cursor does: this fact, a renewal,
+      // may have taken its place before the reader was told.
+      if (resumes === undefined && visible(state) === undefined) continue;
       const event = propertyEvent(address, name, state, fact, resumes === undefined);
       offers.push([fact.subject, share(event, fact.position, cursor)]);
     }
@@ -209,17 +220,17 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
       ahead: new Map(),
     };
     const key = nodeKey(node);
-    const others = interests.get(key);
-    if (others) others.add(one);
-    else interests.set(key, new Set([one]));
+    const watched = nodes.get(key);
+    if (watched) watched.interests.add(one);
+    else nodes.set(key, { interests: new Set([one]), revisions: new Map() });
     return one;
   }
 
   function leave(one: Interest): void {
     const key = nodeKey(one.node);
-    const others = interests.get(key);
-    others?.delete(one);
-    if (others?.size === 0) interests.delete(key);
+    const watched = nodes.get(key);
+    watched?.interests.delete(one);
+    if (watched?.interests.size === 0) nodes.delete(key);
   }
 
   return {
