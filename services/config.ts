@@ -153,7 +153,7 @@ function isWhole(text: string, least: number, most: number): boolean {
 }
 
 function isServer(text: string): boolean {
-  return /^((nats|tls|ws|wss):\/\/)?[^\s,]+$/.test(text);
+  return URL.canParse(/^(nats|tls):\/\//.test(text) ? text : `nats://${text}`) && !/^wss?:/.test(text);
 }
 
 function splitPair(pair: string): [string, string] {

@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { pino } from "pino";
 import { openBroker } from "./broker.ts";
 import { steadyClock } from "./clock.ts";
@@ -109,23 +109,29 @@ async function startEmbedded(
 }
 
 async function connectTo(config: Config, embedded: Embedded | undefined): Promise<NatsConnection> {
-  const where = embedded
-    ? { servers: embedded.url, token: embedded.token }
-    : { servers: [...config.natsServers] };
+  const where = embedded ? { servers: embedded.url, token: embedded.token } : clusterAt(config.natsServers);
   try {
     return await connect({
       ...where,
       name: "tidings",
       maxReconnectAttempts: -1,
       reconnectTimeWait: 200,
-      waitOnFirstConnect: embedded !== undefined,
       pingInterval: 5_000,
     });
   } catch (error) {
-    throw new StartError(
-      `No NATS server answers at ${config.natsServers.join(", ")}: ${(error as Error).message}`,
-    );
+    const servers = [where.servers].flat().join(", ");
+    throw new StartError(`No NATS server answers at ${servers}: ${(error as Error).message}`);
   }
+}
+
+/** Credentials stand before the host: `nats://token@host` or `nats://user:password@host`. */
+function clusterAt(given: readonly string[]): ConnectionOptions & { servers: string[] } {
+  const urls = given.map((text) => new URL(text.includes("://") ? text : `nats://${text}`));
+  const user = decodeURIComponent(urls[0]?.username ?? "");
+  const pass = decodeURIComponent(urls[0]?.password ?? "");
+  const servers = urls.map(({ protocol, host }) => `${protocol}//${host}`);
+  if (user === "") return { servers };
+  return pass === "" ? { servers, token: user } : { servers, user, pass };
 }
 
 async function keptAdminToken(dataDir: string): Promise<string> {

@@ -82,6 +82,18 @@ export const Node = Type.Object({
   ),
 });
 
+/** A node where names alone were asked for. */
+export const NodeNames = Type.Object({
+  address: Type.String(),
+  kind: Type.String(),
+  names: Type.Array(Type.String()),
+  children: Type.Optional(
+    Type.Array(
+      Type.Unsafe<unknown>({ type: "object", description: "A node under this one, of the same shape." }),
+    ),
+  ),
+});
+
 export const Patched = Type.Object({
   address: Type.String(),
   properties: Type.Record(Type.String(), Property),

@@ -18,6 +18,9 @@ export interface TypeFact {
 /** A fact that says that something is no more; the log forgets it after the resume window. */
 export const tombstoneSeconds = 7 * 24 * 3600;
 
+/** A reason and a keeper's name, and room for both to grow. */
+const tombstoneLengthMax = 100;
+
 interface WireView {
   v: Json;
   r?: number;
@@ -62,6 +65,11 @@ export function decodeProperty(body: string, position: number): PropertyState {
 /** True when nothing is left that a reader could ever see. */
 export function isTombstone(state: PropertyState): boolean {
   return state.views.size === 0 && state.rest === undefined;
+}
+
+/** The same for a body, without parsing those that are too long to be one. */
+export function isTombstoneBody(body: string): boolean {
+  return body.length <= tombstoneLengthMax && isTombstone(decodeProperty(body, 0));
 }
 
 function viewToWire(view: View): WireView {

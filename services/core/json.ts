@@ -6,7 +6,8 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 
 /**
  * Parses JSON as RFC 8259 means it, and refuses what RFC 8259 §4 leaves to chance: duplicate keys.
- * Also refused: `__proto__` as a key, `constructor` that holds `prototype`, and nesting beyond `depthMax`.
+ * Also refused: `__proto__` as a key, `constructor` that holds `prototype`, lone surrogates (RFC 8259 §8.2), numbers
+ * beyond what a double holds (§6: they would come back as null), and nesting beyond `depthMax`.
  */
 export function parseJson(text: string, depthMax: number): Json {
   let value: Json;
@@ -57,7 +58,10 @@ function endOfString(text: string, start: number): number {
 
 /** The members that survived parsing: fewer than in the text when a key was named twice. */
 function countMembers(value: Json): number {
-  if (value === null || typeof value !== "object") return 0;
+  if (value === null || typeof value !== "object") {
+    requirePortable(value);
+    return 0;
+  }
   let members = 0;
   if (Array.isArray(value)) {
     for (const item of value) members += countMembers(item);
@@ -65,6 +69,7 @@ function countMembers(value: Json): number {
   }
   for (const key of Object.keys(value)) {
     const member = value[key] as Json;
+    requirePortable(key);
     if (
       key === "__proto__" ||
       (key === "constructor" && isObject(member) && Object.hasOwn(member, "prototype"))
@@ -74,6 +79,16 @@ function countMembers(value: Json): number {
     members += 1 + countMembers(member);
   }
   return members;
+}
+
+/** What others would read differently, or not at all. */
+function requirePortable(scalar: null | boolean | number | string): void {
+  if (typeof scalar === "string" && !scalar.isWellFormed()) {
+    throw new Refusal("bad-json", "A string holds half of a surrogate pair; send whole characters.");
+  }
+  if (typeof scalar === "number" && !Number.isFinite(scalar)) {
+    throw new Refusal("bad-json", "A number is too large for a double (IEEE 754); send it as a string.");
+  }
 }
 
 function isObject(value: Json): value is { [key: string]: Json } {

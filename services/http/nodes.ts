@@ -2,7 +2,7 @@
 // In: HTTP requests. Out: calls to the property service, answers. Never: a difference between what is hidden and what is not there.
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import { Node, NodePatch, NodePut, Patched } from "../../schemas/wire/shapes.ts";
+import { Node, NodeNames, NodePatch, NodePut, Patched } from "../../schemas/wire/shapes.ts";
 import { type PropertyName, parseAddress, parsePropertyName } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
@@ -51,7 +51,7 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
       access: "caller",
       params: address,
       query: NodeQuery,
-      answers: { 200: { description: "The node.", schema: Node } },
+      answers: { 200: { description: "The node.", schema: Type.Union([Node, NodeNames]) } },
       refusals: ["bad-address", "bad-name", "not-found"],
     }),
     async (request) => {
@@ -168,14 +168,14 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
   );
 }
 
-interface NodeNames {
+interface NamesAlone {
   readonly address: string;
   readonly kind: string;
   readonly names: readonly string[];
-  readonly children?: readonly NodeNames[];
+  readonly children?: readonly NamesAlone[];
 }
 
-function namesAlone({ address, kind, properties, children }: NodeShape): NodeNames {
+function namesAlone({ address, kind, properties, children }: NodeShape): NamesAlone {
   const names = { address, kind, names: Object.keys(properties).sort() };
   return children ? { ...names, children: children.map(namesAlone) } : names;
 }

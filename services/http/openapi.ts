@@ -12,7 +12,8 @@ export async function openApi(app: FastifyInstance): Promise<void> {
       info: {
         title: "Tidings",
         version: "1.0.0",
-        description: "Leased properties, watched live. Every refusal is application/problem+json (RFC 9457).",
+        description:
+          "Leased properties, watched live. Every refusal is application/problem+json (RFC 9457). A path that is not listed here answers 404 `not-found`, another method than those listed 405 `method-not-allowed` with `Allow`.",
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       },
       servers: [{ url: "/", description: "This broker." }],

@@ -35,7 +35,7 @@ export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply
 
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const refusal = refusalOf(error);
-  if (refusal.code === "internal") request.log.error({ err: error }, "a request failed");
+  if (refusal.code === "internal") request.log.error({ err: error, reqId: request.id }, "a request failed");
   return sendProblem(reply, refusal);
 }
 

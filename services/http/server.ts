@@ -2,7 +2,13 @@
 // In: the services. Out: a listening server, and its graceful end. Never: a decision about properties; it parses, calls and answers.
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
-import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from "fastify";
 import type { Registry } from "prom-client";
 import type { Accounts } from "../accounts/accounts.ts";
 import { parseJson } from "../core/json.ts";
@@ -49,6 +55,8 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   const app = Fastify({
     loggerInstance: deps.log,
     logController: new LogController({ disableRequestLogging: true }),
+    // A logger for each request would be made a thousand times for each time that one is used.
+    childLoggerFactory: (logger) => logger,
     bodyLimit: bodyBytesMax,
     // Longer than any legal address, so that an illegal one is told what is wrong instead of "no such route".
     routerOptions: { maxParamLength: 16_384 },
@@ -58,17 +66,20 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     // Who is already connected is served to the end of its request.
     return503OnClosing: false,
     clientErrorHandler: refuseBadHttp,
-    frameworkErrors: (error, request, reply) => void handleError(error, request, reply),
+    frameworkErrors: (error, request, reply) => void handleError(error, request, mark(request, reply)),
   });
   app.decorateRequest("caller", undefined);
   app.setErrorHandler(handleError);
   app.setValidatorCompiler(ajvCompiler());
   app.setSerializerCompiler(() => (body) => JSON.stringify(body));
   parseStrictly(app);
+  const streams = new AbortController();
   // A refusal for who asks comes before one for what is asked.
   app.addHook("onRequest", authenticator(deps.accounts, deps.adminToken));
   app.addHook("onSend", async (request, reply) => {
-    reply.header("tidings-request-id", request.id).header("x-content-type-options", "nosniff");
+    mark(request, reply);
+    // A connection that stayed open after its last answer would hold the end up.
+    if (streams.signal.aborted) reply.header("connection", "close");
   });
 
   const routes = new Map<string, Set<string>>();
@@ -78,7 +89,6 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     routes.set(url, methods);
   });
   await openApi(app);
-  const streams = new AbortController();
   accountRoutes(app, deps);
   nodeRoutes(app, deps);
   propertyRoutes(app, deps);
@@ -125,8 +135,13 @@ function untouchedSockets(server: Server, closing: AbortSignal): ReadonlySet<Soc
   return untouched;
 }
 
+/** What every answer carries. */
+function mark(request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  return reply.header("tidings-request-id", request.id).header("x-content-type-options", "nosniff");
+}
+
 function parseStrictly(app: FastifyInstance): void {
-  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>("application/json", { parseAs: "buffer" }, (_, body, done) => {
     try {

@@ -1,9 +1,9 @@
 // Facts of properties and nodes on their way into the log and out of it.
 // In: states, and the facts that they follow. Out: appends on condition that those facts still are the last. Never: an append without a condition.
 import {
-  decodeProperty,
   encodeProperty,
   isTombstone,
+  isTombstoneBody,
   type NodeFact,
   tombstoneSeconds,
 } from "../core/fact.ts";
@@ -48,7 +48,7 @@ export function tombstones(known: Known, keeper: string): Append[] {
 export function isLive(fact: Fact): boolean {
   switch (placeOf(fact.subject).kind) {
     case "property":
-      return !isTombstone(decodeProperty(fact.body, fact.position));
+      return !isTombstoneBody(fact.body);
     case "node":
     case "type":
       return fact.body !== "{}";

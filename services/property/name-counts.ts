@@ -1,7 +1,7 @@
 // Name counts: how many properties each node holds, so that none grows past its limit.
 // In: the feed, and the log for nodes not yet counted. Out: room for a new name, or a Refusal. Never: a count kept for every node.
 import type { Address } from "../core/address.ts";
-import { decodeProperty, isTombstone } from "../core/fact.ts";
+import { isTombstoneBody } from "../core/fact.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
@@ -40,7 +40,7 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
     const counted = settled.get(fact.subject.slice(0, at));
     if (counted === undefined) return;
     const { name } = placeOf(fact.subject);
-    if (isTombstone(decodeProperty(fact.body, fact.position))) counted.names.delete(name);
+    if (isTombstoneBody(fact.body)) counted.names.delete(name);
     else counted.names.add(name);
   }
 
@@ -71,7 +71,7 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
     const { facts } = await log.snapshot([factsOfNode(node, "property")]);
     for (const fact of facts) {
       const { name } = placeOf(fact.subject);
-      if (!isTombstone(decodeProperty(fact.body, fact.position))) names.add(name);
+      if (!isTombstoneBody(fact.body)) names.add(name);
     }
     return entry;
   }

@@ -32,8 +32,8 @@ export interface TypeWish {
 
 export interface Types extends AsyncDisposable {
   visibilityOf(owner: Address, name: string): Visibility;
-  /** @throws Refusal `value-invalid` with pointers into the value */
-  check(owner: Address, name: PropertyName, value: Json): Promise<void>;
+  /** @param at where in the body the value stands. @throws Refusal `value-invalid` with pointers that begin there */
+  check(owner: Address, name: PropertyName, value: Json, at: string): Promise<void>;
   list(): readonly TypeShape[];
   get(name: string): TypeShape | undefined;
   put(name: PropertyName, wish: TypeWish): Promise<{ type: TypeShape; created: boolean }>;
@@ -91,12 +91,12 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
     return type && { name: type.name, schema: type.schema, visibility: type.visibility, source: type.source };
   }
 
-  async function check(owner: Address, name: PropertyName, value: Json): Promise<void> {
+  async function check(owner: Address, name: PropertyName, value: Json, at: string): Promise<void> {
     const trusted = ofDomain.has(name) ? undefined : shipped.get(name);
-    if (trusted !== undefined) return refuse(trusted.validate(value));
+    if (trusted !== undefined) return refuse(trusted.validate(value), at);
     const schema = ofDomain.get(name)?.schema ?? (await ownSchema(owner, name));
     if (schema === undefined) return;
-    refuse(errorsOf(await guarded(() => checker.validate(hash(schema), schema, value))));
+    refuse(errorsOf(await guarded(() => checker.validate(hash(schema), schema, value))), at);
   }
 
   async function ownSchema(owner: Address, name: string): Promise<TypeFact["schema"] | undefined> {
@@ -220,14 +220,13 @@ function errorsOf(verdict: SchemaVerdict): readonly RefusalError[] {
   return verdict.ok ? [] : verdict.errors;
 }
 
-function refuse(errors: readonly RefusalError[]): void {
+function refuse(errors: readonly RefusalError[], at: string): void {
   const [first] = errors;
   if (first === undefined) return;
-  const at = errors.map(({ pointer, detail }) => ({ pointer: `/value${pointer}`, detail }));
   throw new Refusal(
     "value-invalid",
     `The value does not fit its type: ${first.pointer} ${first.detail}`.trim(),
-    at,
+    errors.map(({ pointer, detail }) => ({ pointer: `${at}${pointer}`, detail })),
   );
 }
 

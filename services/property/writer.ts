@@ -6,7 +6,7 @@ import { type Principal, requireScope } from "../core/principal.ts";
 import { type PropertyState, removeView, type SetWish, setView, visible } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Heads } from "../store/heads.ts";
-import type { Append, Fact } from "../store/log.ts";
+import { type Append, type Fact, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
 import { type ChangeAnswer, type PropertyShape, placeAnswer, propertyShape } from "./answer.ts";
 import { isLiveNode, propertyAppend, tombstones } from "./appends.ts";
@@ -135,11 +135,17 @@ export function openWriter(deps: WriterDeps): Writer {
     touches: readonly Touch[],
     first: number,
   ): Promise<void> {
-    if (first === 0 || isLiveNode(await heads.get(nodeSubject))) return;
-    await changes.change({
-      writes: touches.map((touch) => touch.subject),
-      decide: (known) => ({ appends: tombstones(known, keeper), outcome: undefined }),
-    });
+    if (first === 0) return;
+    try {
+      if (isLiveNode(await heads.get(nodeSubject))) return;
+      await changes.change({
+        writes: touches.map((touch) => touch.subject),
+        decide: (known) => ({ appends: tombstones(known, keeper), outcome: undefined }),
+      });
+    } catch (error) {
+      // LogUnavailable would say that nothing was applied; but the write was.
+      throw error instanceof LogUnavailable ? new OutcomeUnknown(error.message) : error;
+    }
     throw new Refusal("not-found", "There is no such node any more.");
   }
 
@@ -157,10 +163,10 @@ export function openWriter(deps: WriterDeps): Writer {
     requireScope(who, "write", name);
     requireSize(wish.value, `${at}/value`);
     const lease = wish.lease && requireLease(wish.lease, `${at}/lease`);
-    await types.check(node, name, wish.value);
+    await types.check(node, name, wish.value, `${at}/value`);
     if (lease?.default !== undefined) {
       requireSize(lease.default, `${at}/lease/default`);
-      await types.check(node, name, lease.default);
+      await types.check(node, name, lease.default, `${at}/lease/default`);
     }
     const set: SetWish = {
       view: wish.view ?? "",

@@ -1,7 +1,7 @@
 // One broker a data folder: a lock of the operating system that dies with the process, however it ends.
 // In: the data folder. Out: the lock, held until it is disposed of. Never: a stale lock after kill -9.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
@@ -46,6 +46,7 @@ function open(dir: string, pidPath: string): DatabaseSync {
     database = openQuietly(path);
     // SQLite takes fcntl (POSIX) or LockFileEx (Windows) locks: the kernel drops them when the process ends.
     database.exec("PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE");
+    chmodSync(path, 0o600);
     return database;
   } catch (error) {
     database?.close();
