@@ -1,13 +1,8 @@
 // The main job, on the real program: a leased property is set, watched live, and ends at its deadline, once.
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openWorld, type ProcessWorld } from "./world.ts";
+import { describe, expect, test } from "vitest";
+import { aWorld } from "./world.ts";
 
-let world: ProcessWorld;
-beforeAll(async () => {
-  world = await openWorld("process");
-});
-afterAll(() => world[Symbol.asyncDispose]());
-
+const world = aWorld("process");
 const oslo = { city: "Oslo" };
 const home = { city: "Bergen" };
 

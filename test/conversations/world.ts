@@ -2,6 +2,7 @@
 // In: which one. Out: people who speak to it over HTTP. Never: a port, folder or process that outlives the test.
 import { connect } from "@nats-io/transport-node";
 import { pino } from "pino";
+import { afterAll, beforeAll } from "vitest";
 import { type Broker, openBroker } from "../../services/broker.ts";
 import { steadyClock } from "../../services/clock.ts";
 import { openJetStreamLog } from "../../services/store/jetstream.ts";
@@ -14,7 +15,7 @@ import { type Program, startProgram } from "./program.ts";
 
 export type { CloudEvent, Data, EventStream, Heard } from "./event-stream.ts";
 export { NoStream, openEventStream } from "./event-stream.ts";
-export { type Answer, nodePath, type Person, type Property, propertyPath, Refused } from "./person.ts";
+export { type Answer, nodePath, type Person, type Property, person, propertyPath, Refused } from "./person.ts";
 export type { Program } from "./program.ts";
 
 export type Stage = "memory" | "jetstream" | "process";
@@ -42,6 +43,25 @@ export interface ProcessWorld extends World {
 export interface WorldOptions {
   /** For the process alone. */
   readonly env?: Readonly<Record<string, string>>;
+}
+
+/** A world for all tests of a `describe`, opened before the first and gone after the last. */
+export function aWorld(stage: "process", options?: WorldOptions): ProcessWorld;
+export function aWorld(stage: Stage, options?: WorldOptions): World;
+export function aWorld(stage: Stage, options: WorldOptions = {}): World {
+  let opened: World | undefined;
+  beforeAll(async () => {
+    opened = await openWorld(stage, options);
+  });
+  afterAll(async () => await opened?.[Symbol.asyncDispose]());
+  return new Proxy({} as World, {
+    get: (_, member) => Reflect.get(opened as World, member),
+  });
+}
+
+/** Resolves at this time by Date.now(), for what happens at a deadline and cannot be asked for. */
+export async function at(timeMs: number): Promise<void> {
+  while (Date.now() < timeMs) await new Promise((resolve) => setTimeout(resolve, timeMs - Date.now()));
 }
 
 const domain = "localhost";
