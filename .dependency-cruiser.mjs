@@ -4,6 +4,7 @@
 /** The log as its users see it: the port, and what works on any log. Nothing here knows JetStream. */
 const storePort = [
   "services/store/log.ts",
+  "services/store/decoded.ts",
   "services/store/heads.ts",
   "services/store/follower.ts",
   "services/store/subjects.ts",

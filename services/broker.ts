@@ -30,7 +30,7 @@ export interface Broker extends AsyncDisposable {
 }
 
 /** Facts remembered to save reads before writes, in characters. */
-const headsMax = 64 * 1024 * 1024;
+const headsMax = 32 * 1024 * 1024;
 const secretsMax = 16 * 1024 * 1024;
 
 /** Resolves when the broker knows the log up to its end. */

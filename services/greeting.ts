@@ -30,7 +30,7 @@ after a restart as well. Ctrl-C stops the broker; everything is kept.
 }
 
 /** Commands for a POSIX shell with curl and sed. Registering again is refused, and leaves the first tokens as they are. */
-export function tryCommands({ url, domain, dataDir }: GreetingOptions): [string, string, string] {
+function tryCommands({ url, domain, dataDir }: GreetingOptions): [string, string, string] {
   const file = (who: string): string => quote(join(dataDir, `${who}.json`));
   const token = (who: string): string =>
     `"Authorization: Bearer $(sed -E 's/.*"token":"([^"]+)".*/\\1/' ${file(who)})"`;

@@ -3,13 +3,13 @@
 import { type Static, Type } from "typebox";
 
 /** Any JSON value. */
-export const JsonValue = Type.Unsafe<unknown>({ description: "Any JSON value." });
+const JsonValue = Type.Unsafe<unknown>({ description: "Any JSON value." });
 
 const closed = { additionalProperties: false } as const;
 const Time = Type.String({ format: "date-time", description: "RFC 3339, UTC, milliseconds." });
 const LeaseId = Type.String({ pattern: "^[A-Za-z0-9._~-]{1,64}$" });
 
-export const LeaseWish = Type.Object(
+const LeaseWish = Type.Object(
   {
     seconds: Type.Number({ description: "1 to 2592000 (30 days); fractions are allowed." }),
     id: Type.Optional(LeaseId),
@@ -18,7 +18,7 @@ export const LeaseWish = Type.Object(
   closed,
 );
 
-export const Lease = Type.Object({
+const Lease = Type.Object({
   id: Type.String(),
   seconds: Type.Number(),
   until: Time,
@@ -147,7 +147,7 @@ export const IssuedToken = Type.Object({
   token: Type.String(),
   expires: Type.Optional(Time),
 });
-export const Token = Type.Object({
+const Token = Type.Object({
   id: Type.String(),
   name: Type.Optional(Type.String()),
   scopes: Type.Array(Type.String()),

@@ -12,6 +12,7 @@ import {
   rights,
 } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import { oncePerFact } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
@@ -68,6 +69,8 @@ interface AccountFact {
 
 const tokensMax = 1_000;
 const numberTries = 20;
+
+const decodeAccount = oncePerFact((fact) => JSON.parse(fact.body) as AccountFact);
 
 export function openAccounts(deps: AccountDeps): Accounts {
   const { domain, registration, log, heads, nodes, now } = deps;
@@ -130,7 +133,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
   /** The account of a handle, unless it has ended. */
   async function accountOf(local: string): Promise<AccountFact | undefined> {
     const fact = await heads.get(accountSubject(local));
-    const account = fact && (JSON.parse(fact.body) as AccountFact);
+    const account = fact && decodeAccount(fact);
     return account?.ended ? undefined : account;
   }
 
@@ -173,7 +176,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     const account = await heads.refresh(accountSubject(local));
     if (account === undefined) return;
     const ended: AccountFact = {
-      createdMs: (JSON.parse(account.body) as AccountFact).createdMs,
+      createdMs: decodeAccount(account).createdMs,
       kind: "person",
       ended: true,
     };

@@ -1,8 +1,9 @@
 // Tokens: made, found and ended. A token is `<account>.<id>.<secret>`; only the secret's SHA-256 is kept.
 // In: an account's handle, wishes, secrets. Out: tokens shown once, facts about them. Never: a secret at rest.
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { hash as hashOnce, randomBytes, timingSafeEqual } from "node:crypto";
 import { timestamp } from "../core/event.ts";
 import { rights } from "../core/principal.ts";
+import { oncePerFact } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Append, Fact, Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
@@ -94,7 +95,7 @@ export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
     const local = Buffer.from(localPart, "base64url").toString("utf8");
     const fact = await heads.get(subjectOf(local, id));
     const stored = fact && decodeToken(fact);
-    if (stored === undefined || !isGood(stored) || !same(stored.hash, hash(secret))) return undefined;
+    if (stored === undefined || !isGood(stored) || !fits(secret, stored)) return undefined;
     return { local, id, scopes: stored.scopes };
   }
 
@@ -122,13 +123,24 @@ export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
   return { create, find, list, end };
 }
 
-function decodeToken(fact: Fact): TokenFact | undefined {
+const decodeToken = oncePerFact((fact): TokenFact | undefined => {
   const token = JSON.parse(fact.body) as Partial<TokenFact>;
   return token.hash === undefined ? undefined : (token as TokenFact);
+});
+
+/** The secret that last fitted a token, so that a busy client's is not hashed at every request. In memory alone. */
+const fitted = new WeakMap<TokenFact, string>();
+
+function fits(secret: string, token: TokenFact): boolean {
+  const known = fitted.get(token);
+  if (known !== undefined) return same(known, secret);
+  if (!same(token.hash, hash(secret))) return false;
+  fitted.set(token, secret);
+  return true;
 }
 
 function hash(secret: string): string {
-  return createHash("sha256").update(secret).digest("base64url");
+  return hashOnce("sha256", secret, "base64url");
 }
 
 function same(a: string, b: string): boolean {

@@ -3,7 +3,7 @@
 import type { Json } from "./json.ts";
 import type { ChangeReason, Lease, View } from "./property.ts";
 
-export const typePrefix = "dev.tidings.";
+const typePrefix = "dev.tidings.";
 
 export interface TidingsEvent {
   readonly specversion: "1.0";

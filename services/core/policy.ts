@@ -2,7 +2,6 @@
 // In: whose property, who is looking, what the property's type grants. Out: yes or no. Never: I/O, a clock, a second rule elsewhere.
 
 export type Visibility = "public" | "contacts" | "private";
-export const visibilities: readonly Visibility[] = ["public", "contacts", "private"];
 
 /** The visibility of a property that no type describes. */
 export const visibilityOfUnknown: Visibility = "contacts";

@@ -192,7 +192,11 @@ export class Refusal extends Error {
   readonly errors: readonly RefusalError[] | undefined;
 
   constructor(code: RefusalCode, detail: string, errors?: readonly RefusalError[]) {
+    // A refusal is an answer, not a mistake: nobody reads where it was made, and drawing up a stack costs more than the answer.
+    const depth = Error.stackTraceLimit;
+    Error.stackTraceLimit = 0;
     super(detail);
+    Error.stackTraceLimit = depth;
     this.code = code;
     this.errors = errors;
   }

@@ -19,7 +19,7 @@ const retryAfterSeconds: Partial<Record<RefusalCode, number>> = {
   "rate-limited": 10,
 };
 
-export function problemOf({ code, message, errors }: Refusal): ProblemBody {
+function problemOf({ code, message, errors }: Refusal): ProblemBody {
   const { status, title } = refusals[code];
   const body = { type: `/problems/${code}`, title, status, code, detail: message };
   return errors === undefined ? body : { ...body, errors };
@@ -40,7 +40,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 }
 
 /** What a caller is told of an error from any depth. */
-export function refusalOf(error: unknown): Refusal {
+function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof LogUnavailable) {
     return error.full

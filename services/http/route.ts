@@ -35,7 +35,7 @@ export interface RouteDescription {
 }
 
 /** Refusals that any route may give. */
-export const everywhere: readonly RefusalCode[] = ["bad-request", "internal", "unavailable", "rate-limited"];
+const everywhere: readonly RefusalCode[] = ["bad-request", "internal", "unavailable", "rate-limited"];
 const ofBodies: readonly RefusalCode[] = ["bad-json", "too-deep", "body-too-large", "unsupported-media-type"];
 
 export function refusalsOf(route: RouteDescription): readonly RefusalCode[] {

@@ -45,8 +45,8 @@ export interface HttpServer extends AsyncDisposable {
   readonly app: FastifyInstance;
 }
 
-export const bodyBytesMax = 256 * 1024;
-export const jsonDepthMax = 32;
+const bodyBytesMax = 256 * 1024;
+const jsonDepthMax = 32;
 const headersTimeoutMs = 8_000;
 /** How long requests that are under way may take once the broker is told to stop. */
 const drainMs = 10_000;
@@ -76,10 +76,11 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   const streams = new AbortController();
   // A refusal for who asks comes before one for what is asked.
   app.addHook("onRequest", authenticator(deps.accounts, deps.adminToken));
-  app.addHook("onSend", async (request, reply) => {
+  app.addHook("onSend", (request, reply, _, done) => {
     mark(request, reply);
     // A connection that stayed open after its last answer would hold the end up.
     if (streams.signal.aborted) reply.header("connection", "close");
+    done();
   });
 
   const routes = new Map<string, Set<string>>();

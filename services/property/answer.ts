@@ -28,7 +28,7 @@ export function propertyShape(node: string, name: string, state: PropertyState):
   return view && viewShape(node, name, view, state.revision);
 }
 
-export function viewShape(node: string, name: string, view: View, revision: number): PropertyShape {
+function viewShape(node: string, name: string, view: View, revision: number): PropertyShape {
   const { value, updatedMs, by, lease } = view;
   const shape = { node, name, value, revision, updated: timestamp(updatedMs), by };
   return lease ? { ...shape, lease: leaseShape(lease) } : shape;

@@ -9,6 +9,7 @@ import {
 } from "../core/fact.ts";
 import type { PropertyState } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
+import { oncePerFact } from "../store/decoded.ts";
 import type { Append, Fact } from "../store/log.ts";
 import { placeOf } from "../store/subjects.ts";
 import type { Known } from "./change.ts";
@@ -24,10 +25,11 @@ export function propertyAppend(subject: string, next: PropertyState, fact: Fact 
   return isTombstone(next) ? { ...append, keepSeconds: tombstoneSeconds } : append;
 }
 
-export function decodeNode(fact: Fact): NodeFact | undefined {
+/** Undefined for a node that was deleted. */
+export const decodeNode = oncePerFact((fact): NodeFact | undefined => {
   const node = JSON.parse(fact.body) as Partial<NodeFact>;
   return node.nodeKind === undefined ? undefined : (node as NodeFact);
-}
+});
 
 export function isLiveNode(fact: Fact | undefined): boolean {
   return fact !== undefined && decodeNode(fact) !== undefined;

@@ -1,8 +1,9 @@
 // Leases: which properties are leased, until when, and by which lease; and their end.
 // In: the feed. Out: tombstones and default values at the deadline, on the lease's own position as the condition.
 // Never: an end before the deadline, or one that undoes a renewal that got in first.
-import { decodeProperty, encodeProperty, isTombstone, tombstoneSeconds } from "../core/fact.ts";
+import { encodeProperty, isTombstone, tombstoneSeconds } from "../core/fact.ts";
 import { deadline, endLeases } from "../core/property.ts";
+import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log } from "../store/log.ts";
@@ -67,7 +68,7 @@ export function openLeases(deps: LeaseDeps): Leases {
     forget(fact.subject);
     // Most facts hold no lease: looking for the key is cheaper than parsing.
     if (!fact.body.includes('"l":{')) return;
-    const state = decodeProperty(fact.body, fact.position);
+    const state = stateOf(fact);
     const deadlineMs = deadline(state);
     if (deadlineMs === undefined) return;
     const keys: string[] = [];
@@ -158,7 +159,7 @@ export function openLeases(deps: LeaseDeps): Leases {
   /** @returns the fact that ended them, or undefined when no lease of this fact has ended. @throws Conflict */
   async function append(fact: Fact): Promise<Fact | undefined> {
     const nowMs = now();
-    const next = endLeases(decodeProperty(fact.body, fact.position), nowMs, keeper);
+    const next = endLeases(stateOf(fact), nowMs, keeper);
     if (next === undefined) return undefined;
     const body = encodeProperty(next);
     const keepSeconds = isTombstone(next) ? { keepSeconds: tombstoneSeconds } : {};

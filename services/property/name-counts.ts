@@ -19,7 +19,7 @@ export interface NameCounts extends Disposable {
   reserve(node: Address, names: readonly string[]): Promise<Room>;
 }
 
-export const propertiesMax = 500;
+const propertiesMax = 500;
 /** Nodes whose names are remembered; the one not written for longest is forgotten first. */
 const nodesMax = 10_000;
 

@@ -1,11 +1,11 @@
 // Reading: nodes and properties as one caller may see them.
 // In: a caller, an address, a selection. Out: answers straight from the log. Never: a leased value after its deadline, or what the caller may not see.
 import { type Address, rootOf } from "../core/address.ts";
-import { decodeProperty } from "../core/fact.ts";
 import { mayDeliver } from "../core/policy.ts";
 import { allows, type Caller, type NodeKind, requireScope } from "../core/principal.ts";
 import { deadline } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
+import { stateOf } from "../store/decoded.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
 import { type PropertyShape, propertyShape } from "./answer.ts";
@@ -59,8 +59,7 @@ export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
     const subject = subjectOf(address, "property", name);
     const fact = await log.last(subject);
     const settled = fact && (await leases.settle(fact));
-    const shape =
-      settled && propertyShape(address.text, name, decodeProperty(settled.body, settled.position));
+    const shape = settled && propertyShape(address.text, name, stateOf(settled));
     if (shape === undefined || !maySee(caller, address, name, "read")) throw notFound();
     return shape;
   }
@@ -93,7 +92,7 @@ export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
         !maySee(caller, place.address, place.name, "read")
       )
         continue;
-      const shape = propertyShape(place.address.text, place.name, decodeProperty(fact.body, fact.position));
+      const shape = propertyShape(place.address.text, place.name, stateOf(fact));
       const into = found.get(place.address.text);
       if (shape && into) into.properties[place.name] = shape;
     }
@@ -119,7 +118,7 @@ export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
 
 function isOver(fact: Fact, nowMs: number): boolean {
   if (!fact.body.includes('"l":{') || !fact.subject.includes(".property.")) return false;
-  const untilMs = deadline(decodeProperty(fact.body, fact.position));
+  const untilMs = deadline(stateOf(fact));
   return untilMs !== undefined && untilMs <= nowMs;
 }
 

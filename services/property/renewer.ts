@@ -1,10 +1,10 @@
 // Renewing: extend or end what a lease holds, over any number of properties.
 // In: a principal and a lease id. Out: new deadlines, durable. Never: somebody else's lease, or one that has ended.
 import { timestamp } from "../core/event.ts";
-import { decodeProperty } from "../core/fact.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { endLeaseById, type PropertyState, renewLease } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
+import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Append } from "../store/log.ts";
 import { type Place, placeOf } from "../store/subjects.ts";
@@ -72,7 +72,7 @@ export function openRenewer({ changes, leases, follower, now, keeper }: RenewerD
         const appends: Append[] = [];
         const held: Held[] = [];
         for (const [subject, fact] of known) {
-          const state = fact && decodeProperty(fact.body, fact.position);
+          const state = fact && stateOf(fact);
           const changed = state && next(state, nowMs);
           if (changed === undefined) continue;
           appends.push(propertyAppend(subject, changed, fact));

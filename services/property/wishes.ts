@@ -1,6 +1,6 @@
 // Wishes: what a writer asks for, and the bounds that it must keep.
 // In: wishes and terms as parsed. Out: the same, or a Refusal that names the bound. Never: a look at the log.
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import type { Principal } from "../core/principal.ts";
@@ -66,6 +66,6 @@ export function requireLease(
       { pointer: `${pointer}/seconds`, detail: `must be from ${leaseSecondsMin} to ${leaseSecondsMax}` },
     ]);
   }
-  const id = lease.id ?? randomBytes(12).toString("base64url");
+  const id = lease.id ?? randomUUID();
   return lease.default === undefined ? { id, seconds } : { id, seconds, default: lease.default };
 }

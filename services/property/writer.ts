@@ -1,10 +1,11 @@
 // Writing: set, patch and remove the properties of nodes.
 // In: a principal's wishes, parsed. Out: answers whose revisions are durable. Never: an answer before the log has it.
+
 import type { Address, PropertyName } from "../core/address.ts";
-import { decodeProperty } from "../core/fact.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { type PropertyState, removeView, type SetWish, setView, visible } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
+import { stateOf } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import { type Append, type Fact, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
@@ -98,7 +99,7 @@ export function openWriter(deps: WriterDeps): Writer {
       let created = false;
       for (const touch of touches) {
         const fact = known.get(touch.subject);
-        const state = fact && decodeProperty(fact.body, fact.position);
+        const state = fact && stateOf(fact);
         const before = visible(state);
         if (condition) requireCondition(condition, before ? state?.revision : undefined);
         const next = touch.next(state, nowMs);

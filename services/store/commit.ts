@@ -63,13 +63,16 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
   let singles = 0;
   let batches = 0;
   let scheduled = false;
+  // One random prefix and a number: unique without drawing randomness for each write.
+  const idPrefix = randomBytes(12).toString("base64url");
+  let ids = 0;
 
   function append(facts: readonly Append[]): Promise<number> {
     if (pending + facts.length > limits.waitingMax) {
       return Promise.reject(new LogUnavailable("too many writes are waiting"));
     }
     return new Promise((resolve, reject) => {
-      queue.push({ id: randomBytes(12).toString("base64url"), facts, resolve, reject });
+      queue.push({ id: `${idPrefix}-${(++ids).toString(36)}`, facts, resolve, reject });
       waiting += facts.length;
       pending += facts.length;
       schedule();

@@ -16,24 +16,36 @@ export interface Heads {
 interface Entry {
   readonly fact: Fact | undefined;
   readonly bytes: number;
+  /** Asked for since it was last looked over: it stays for another round. */
+  used: boolean;
 }
 
 const entryBytes = 200;
 
 export function openHeads(log: Log, bytesMax: number, now: () => number): Heads {
-  // A Map keeps the order of insertion: its first key is the one not used for longest.
+  // A Map keeps the order of insertion: its first key has been there for longest.
   const known = new Map<string, Entry>();
   const reading = new Map<string, Promise<Fact | undefined>>();
   let bytes = 0;
 
   function keep(subject: string, fact: Fact | undefined): void {
-    drop(subject);
-    const entry = { fact, bytes: entryBytes + 2 * subject.length + (fact?.body.length ?? 0) };
+    const older = known.get(subject);
+    const entry = { fact, bytes: entryBytes + 2 * subject.length + (fact?.body.length ?? 0), used: true };
     known.set(subject, entry);
-    bytes += entry.bytes;
-    for (const oldest of known.keys()) {
-      if (bytes <= bytesMax) break;
-      drop(oldest);
+    bytes += entry.bytes - (older?.bytes ?? 0);
+    if (bytes > bytesMax) makeRoom();
+  }
+
+  function makeRoom(): void {
+    for (const [subject, entry] of known) {
+      if (bytes <= bytesMax) return;
+      known.delete(subject);
+      if (entry.used) {
+        entry.used = false;
+        known.set(subject, entry);
+      } else {
+        bytes -= entry.bytes;
+      }
     }
   }
 
@@ -78,8 +90,7 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
     async get(subject) {
       const entry = known.get(subject);
       if (entry === undefined) return await (reading.get(subject) ?? read(subject));
-      known.delete(subject);
-      known.set(subject, entry);
+      entry.used = true;
       return entry.fact;
     },
     async refresh(subject) {

@@ -4,17 +4,17 @@ import { randomBytes } from "node:crypto";
 import type { Address } from "../core/address.ts";
 import { type Cursor, formatCursor } from "../core/cursor.ts";
 import { propertyChanged, propertyRemoved, streamEvent, type TidingsEvent } from "../core/event.ts";
-import { decodeProperty } from "../core/fact.ts";
 import { matchNames } from "../core/name-pattern.ts";
 import type { Caller } from "../core/principal.ts";
 import { type PropertyState, visible } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
+import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { factsOfNode, placeOf } from "../store/subjects.ts";
 import { openSession, type Session, type SharedEvent, type Transport } from "./session.ts";
 
-export type { Delivery, Session, SharedEvent } from "./session.ts";
+export type { Delivery } from "./session.ts";
 
 /** What one stream watches: a node, and which of its properties. */
 export interface Target {
@@ -87,7 +87,7 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
     const watched = nodes.get(nodeKeyOf(fact.subject));
     if (watched === undefined) return;
     const { address, name } = placeOf(fact.subject);
-    const state = decodeProperty(fact.body, fact.position);
+    const state = stateOf(fact);
     const { revision } = state;
     // A renewal, or the end of a view that another one hides, is nothing that a reader could see;
     // but it may have taken the place of a fact that was, before the feed came to it.
@@ -191,7 +191,7 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
       if (fact.position > position) one.ahead.set(fact.subject, fact.position);
       const { address, name } = placeOf(fact.subject);
       if (fact.position <= cursor || !one.matches(name) || !maySee(one.caller, address, name)) continue;
-      const state = decodeProperty(fact.body, fact.position);
+      const state = stateOf(fact);
       // What a new reader never saw needs no mention. A revision from before the cursor does: this fact, a renewal,
       // may have taken its place before the reader was told.
       if (resumes === undefined && visible(state) === undefined) continue;
