@@ -117,6 +117,8 @@ async function connectTo(config: Config, embedded: Embedded | undefined): Promis
       maxReconnectAttempts: -1,
       reconnectTimeWait: 200,
       pingInterval: 5_000,
+      // Or each request draws up a stack for an error that it rarely meets.
+      noAsyncTraces: true,
     });
   } catch (error) {
     const servers = [where.servers].flat().join(", ");

@@ -50,6 +50,7 @@ const jsonDepthMax = 32;
 const headersTimeoutMs = 8_000;
 /** How long requests that are under way may take once the broker is told to stop. */
 const drainMs = 10_000;
+const closeIdleMs = 50;
 
 export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   const app = Fastify({
@@ -74,14 +75,12 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   app.setSerializerCompiler(() => (body) => JSON.stringify(body));
   parseStrictly(app);
   const streams = new AbortController();
-  // A refusal for who asks comes before one for what is asked.
-  app.addHook("onRequest", authenticator(deps.accounts, deps.adminToken));
-  app.addHook("onSend", (request, reply, _, done) => {
+  app.addHook("onRequest", (request, reply, done) => {
     mark(request, reply);
-    // A connection that stayed open after its last answer would hold the end up.
-    if (streams.signal.aborted) reply.header("connection", "close");
     done();
   });
+  // A refusal for who asks comes before one for what is asked.
+  app.addHook("onRequest", authenticator(deps.accounts, deps.adminToken));
 
   const routes = new Map<string, Set<string>>();
   app.addHook("onRoute", ({ url, method }) => {
@@ -117,8 +116,11 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     async [Symbol.asyncDispose]() {
       streams.abort();
       for (const socket of untouched) socket.destroy();
+      // A connection that stays open after its last answer would hold the end up.
+      const idle = setInterval(() => app.server.closeIdleConnections(), closeIdleMs);
       const forced = setTimeout(() => app.server.closeAllConnections(), drainMs);
       await app.close();
+      clearInterval(idle);
       clearTimeout(forced);
     },
   };

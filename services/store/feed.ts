@@ -2,9 +2,8 @@
 // In: an ordered consumer. Out: batches of facts. Never: a fact twice, or one left out that is still the last of its subject.
 import type { JetStreamClient, JsMsg } from "@nats-io/jetstream";
 import { DeliverPolicy } from "@nats-io/jetstream";
+import { unseal } from "./envelope.ts";
 import type { Fact } from "./log.ts";
-import { groupHeader } from "./publish.ts";
-import { groupOf } from "./reads.ts";
 
 export interface FeedOptions {
   readonly js: JetStreamClient;
@@ -83,13 +82,9 @@ export async function* jetStreamFeed(options: FeedOptions): AsyncGenerator<reado
   }
 }
 
-function feedFact(message: JsMsg): Fact {
-  const position = message.seq;
-  return {
-    subject: message.subject,
-    position,
-    timeMs: message.info.timestampNanos / 1e6,
-    body: message.string(),
-    groupEnd: groupOf(message.headers?.get(groupHeader) ?? "", position).end,
-  };
+export function feedFact(message: JsMsg): Fact {
+  const { subject, seq: position, info } = message;
+  const { body, place } = unseal(message.string());
+  const groupEnd = position - place.index + place.size - 1;
+  return { subject, position, timeMs: info.timestampNanos / 1e6, body, groupEnd };
 }

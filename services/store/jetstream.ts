@@ -13,7 +13,7 @@ import {
 import type { NatsConnection } from "@nats-io/transport-node";
 import { StartError } from "../core/start-error.ts";
 import { type CommitLimits, commitLimits, groupCommit, type Unit } from "./commit.ts";
-import { jetStreamFeed } from "./feed.ts";
+import { feedFact, jetStreamFeed } from "./feed.ts";
 import { type Append, type Fact, type Log, LogUnavailable, type Snapshot } from "./log.ts";
 import { publisher } from "./publish.ts";
 import { openReads } from "./reads.ts";
@@ -106,13 +106,7 @@ export async function openJetStreamLog(
     if ((await consumer.info()).num_pending > 0) {
       const messages = await consumer.consume({ max_messages: 10_000 });
       for await (const message of messages) {
-        table.set(message.subject, {
-          subject: message.subject,
-          position: message.seq,
-          timeMs: message.info.timestampNanos / 1e6,
-          body: message.string(),
-          groupEnd: message.seq,
-        });
+        table.set(message.subject, feedFact(message));
         if (message.info.pending === 0) break;
       }
       await messages.close();

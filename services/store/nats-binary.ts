@@ -11,7 +11,7 @@ import { run } from "./child.ts";
 import { fetchFromDebian, fetchRelease } from "./nats-fetch.ts";
 
 /** Older servers silently ignore per-message TTLs and have no atomic batches. */
-export const oldestNatsVersion = "2.12.0";
+const oldestNatsVersion = "2.12.0";
 
 export type FoundServer = { path: string; version: string };
 export type FindOptions = {
@@ -25,7 +25,7 @@ export type FindOptions = {
 /** Puts an executable at `target`, atomically, or throws an Error whose message is one line. */
 export type FetchWay = (target: string, log: (line: string) => void) => Promise<void>;
 
-export function defaultCacheDir(env: NodeJS.ProcessEnv): string {
+function defaultCacheDir(env: NodeJS.ProcessEnv): string {
   return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), ".cache"), "tidings", "nats-server");
 }
 

@@ -4,8 +4,9 @@
 // nats.js hides the resume point of a batched direct get and leaks a subscription a call, so this speaks
 // $JS.API.DIRECT.GET itself (ADR-31), over one inbox subscription for all calls.
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { unseal } from "./envelope.ts";
 import { type Fact, LogUnavailable, type Snapshot } from "./log.ts";
-import { groupHeader, idHeader } from "./publish.ts";
+import { idHeader } from "./publish.ts";
 
 export interface StoredFact extends Fact {
   readonly id: string;
@@ -113,21 +114,14 @@ function storedFact(message: Msg): StoredFact {
   const head = message.headers;
   if (head === undefined) throw new Error("a direct get answers with headers");
   const position = Number(head.get("Nats-Sequence"));
-  const { index, end } = groupOf(head.get(groupHeader), position);
+  const { body, place } = unseal(message.string());
   return {
     subject: head.get("Nats-Subject"),
     position,
     timeMs: Date.parse(head.get("Nats-Time-Stamp")),
-    body: message.string(),
-    groupEnd: end,
-    groupIndex: index,
+    body,
+    groupEnd: position - place.index + place.size - 1,
+    groupIndex: place.index,
     id: head.get(idHeader),
   };
-}
-
-/** Reads `<index>/<size>`; a fact without it stands alone. */
-export function groupOf(header: string, position: number): { index: number; end: number } {
-  if (header === "") return { index: 0, end: position };
-  const [index = 0, size = 1] = header.split("/").map(Number);
-  return { index, end: position - index + size - 1 };
 }
