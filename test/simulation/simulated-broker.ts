@@ -1,0 +1,100 @@
+// A broker without faces: the services of services/broker.ts wired over a faulty log, to be killed and started anew.
+// In: a network. Out: its services. Never: an answer after it was killed.
+import { decodeProperty } from "../../services/core/fact.ts";
+import { openPropertyService, type PropertyService } from "../../services/property/properties.ts";
+import { type Follower, follow } from "../../services/store/follower.ts";
+import { openHeads } from "../../services/store/heads.ts";
+import type { Fact } from "../../services/store/log.ts";
+import { openWatching, type Watching } from "../../services/watch/watching.ts";
+import { faultyLog, type Network } from "./faulty-log.ts";
+
+export interface SimulatedBroker {
+  readonly keeper: string;
+  readonly properties: PropertyService;
+  readonly watching: Watching;
+  readonly follower: Follower;
+  /** Whether its feed brought this revision. */
+  carried(revision: number): boolean;
+  kill(): Promise<void>;
+}
+
+export interface BrokerSettings {
+  readonly keeper: string;
+  readonly network: Omit<Network, "isDead">;
+  readonly now: () => number;
+  /** Through group commit, as on JetStream, or straight to the tape. */
+  readonly commits: "grouped" | "single";
+  /** Small: next to nothing is remembered. */
+  readonly headsBytesMax: number;
+}
+
+export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
+  const { keeper, network, now, commits, headsBytesMax } = settings;
+  const { violate } = network;
+  let dead = false;
+  const carried = new Set<number>();
+  const log = faultyLog({ ...network, isDead: () => dead }, commits);
+  const follower = follow(log);
+  const heads = openHeads(log, headsBytesMax, now);
+  const checking = follower.listen(
+    groupsWhole(violate, (fact) => {
+      if (fact.subject.includes(".property.")) carried.add(decodeProperty(fact.body, fact.position).revision);
+    }),
+  );
+  const headsFollowing = follower.listen({ take: heads.follow });
+  const properties = openPropertyService({
+    domain: "example.com",
+    log,
+    heads,
+    follower,
+    now,
+    keeper,
+    onTrouble: () => undefined,
+    onLeaseEnded: (lateMs) => {
+      if (lateMs < 0) violate(`P8: ${keeper} ended a lease ${-lateMs} ms early`);
+    },
+  });
+  const { reader, settle } = properties;
+  const watching = openWatching({
+    log,
+    follower,
+    maySee: (caller, owner, name) => reader.maySee(caller, owner, name, "watch"),
+    settle,
+    now,
+  });
+
+  return {
+    keeper,
+    properties,
+    watching,
+    follower,
+    carried: (revision) => carried.has(revision),
+    async kill() {
+      dead = true;
+      watching[Symbol.dispose]();
+      await properties[Symbol.asyncDispose]();
+      headsFollowing[Symbol.dispose]();
+      checking[Symbol.dispose]();
+      await follower[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** P4: positions rise, and a run of facts never ends within a group of which more comes. */
+function groupsWhole(violate: (message: string) => void, note: (fact: Fact) => void) {
+  let position = 0;
+  let open = 0;
+  let flushed = 0;
+  return {
+    take(fact: Fact): void {
+      if (fact.position <= position) violate(`P4: the feed fell from ${position} to ${fact.position}`);
+      if (fact.position <= flushed) violate(`P6: half a group up to ${position} of ${flushed}`);
+      position = fact.position;
+      open = Math.max(open, fact.groupEnd);
+      note(fact);
+    },
+    flush(): void {
+      flushed = open;
+    },
+  };
+}
