@@ -5,7 +5,7 @@ import { isTombstoneBody } from "../core/fact.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
-import { factsOfNode, placeOf } from "../store/subjects.ts";
+import { escapeToken, factsOfNode } from "../store/subjects.ts";
 
 export interface Room extends Disposable {
   /** Asserts that the node has room for this new name. @throws Refusal */
@@ -24,8 +24,9 @@ const propertiesMax = 500;
 const nodesMax = 10_000;
 
 interface Counted {
-  readonly names: Set<string>;
-  /** Names on their way into the log, by how many requests. */
+  /** Names as the log writes them: nobody needs them in clear. */
+  readonly tokens: Set<string>;
+  /** Those on their way into the log, by how many requests. */
   readonly reserved: Map<string, number>;
 }
 
@@ -36,12 +37,11 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
 
   function take(fact: Fact): void {
     if (settled.size === 0 || !fact.subject.includes(".property.")) return;
-    const at = fact.subject.lastIndexOf(".property.");
-    const counted = settled.get(fact.subject.slice(0, at));
+    const counted = settled.get(fact.subject.slice(0, fact.subject.lastIndexOf(".property.")));
     if (counted === undefined) return;
-    const { name } = placeOf(fact.subject);
-    if (isTombstoneBody(fact.body)) counted.names.delete(name);
-    else counted.names.add(name);
+    const token = tokenOf(fact.subject);
+    if (isTombstoneBody(fact.body)) counted.tokens.delete(token);
+    else counted.tokens.add(token);
   }
 
   function counted(node: Address): Promise<Counted> {
@@ -64,25 +64,24 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
   }
 
   async function count(node: Address, key: string): Promise<Counted> {
-    const names = new Set<string>();
-    const entry = { names, reserved: new Map<string, number>() };
+    const entry = { tokens: new Set<string>(), reserved: new Map<string, number>() };
     // From here on the feed keeps it; what the snapshot brings is at least as new as what the feed brought before.
     settled.set(key, entry);
     const { facts } = await log.snapshot([factsOfNode(node, "property")]);
     for (const fact of facts) {
-      const { name } = placeOf(fact.subject);
-      if (!isTombstoneBody(fact.body)) names.add(name);
+      if (!isTombstoneBody(fact.body)) entry.tokens.add(tokenOf(fact.subject));
     }
     return entry;
   }
 
   return {
     async reserve(node, names) {
-      const { names: present, reserved } = await counted(node);
-      for (const name of names) reserved.set(name, (reserved.get(name) ?? 0) + 1);
+      const { tokens: present, reserved } = await counted(node);
+      const tokens = names.map(escapeToken);
+      for (const name of tokens) reserved.set(name, (reserved.get(name) ?? 0) + 1);
       return {
         require(name) {
-          if (present.has(name)) return;
+          if (present.has(escapeToken(name))) return;
           let total = present.size;
           for (const other of reserved.keys()) if (!present.has(other)) total++;
           if (total > propertiesMax) {
@@ -90,10 +89,10 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
           }
         },
         keep() {
-          for (const name of names) present.add(name);
+          for (const name of tokens) present.add(name);
         },
         [Symbol.dispose]() {
-          for (const name of names) {
+          for (const name of tokens) {
             const left = (reserved.get(name) ?? 1) - 1;
             if (left > 0) reserved.set(name, left);
             else reserved.delete(name);
@@ -103,6 +102,10 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
     },
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
+}
+
+function tokenOf(subject: string): string {
+  return subject.slice(subject.lastIndexOf(".") + 1);
 }
 
 function nodeKey(node: Address): string {

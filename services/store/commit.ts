@@ -176,7 +176,10 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
       done(unit, unit.facts.length === 1 ? await writer.single(unit) : await writer.batch([unit]));
     } catch (error) {
       // Whatever this attempt met, the first one may have been applied.
-      if (!(error instanceof Conflict)) return rejected(unit, new OutcomeUnknown((error as Error).message));
+      if (!(error instanceof Conflict)) {
+        if (error instanceof OutcomeUnknown) refuseWaiting();
+        return rejected(unit, new OutcomeUnknown((error as Error).message));
+      }
       try {
         const position = await writer.find(unit);
         // A later fact may have taken our place, so that not finding it proves nothing.
@@ -186,6 +189,14 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
         rejected(unit, new OutcomeUnknown(`the store did not answer: ${(unreadable as Error).message}`));
       }
     }
+  }
+
+  /** Twice no answer came: who waits behind would have to wait as long again. Nothing of theirs was sent. */
+  function refuseWaiting(): void {
+    const refused = queue;
+    queue = [];
+    waiting = 0;
+    for (const unit of refused) rejected(unit, new LogUnavailable("the store does not answer"));
   }
 
   function done(unit: Waiting, position: number): void {

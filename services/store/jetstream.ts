@@ -75,6 +75,15 @@ export async function openJetStreamLog(
     }
   }
 
+  async function lastGiven(): Promise<number> {
+    try {
+      const { state } = await manager.streams.info(stream);
+      return state.last_seq;
+    } catch (error) {
+      throw new LogUnavailable(`the store did not answer: ${(error as Error).message}`);
+    }
+  }
+
   async function last(subject: string): Promise<Fact | undefined> {
     if (options.replicas === 1) return await reads.last(subject);
     // A replica may lag behind its leader: a direct get missed the writer's own ack in 52 of 2,000 tries.
@@ -127,6 +136,7 @@ export async function openJetStreamLog(
     last,
     snapshot,
     end,
+    lastGiven,
     feed: (after, signal) => jetStreamFeed({ js, stream, after, signal, onTrouble }),
   };
 }

@@ -45,6 +45,8 @@ export interface Log {
   feed(after: number, signal: AbortSignal): AsyncIterable<readonly Fact[]>;
   /** The position of the last fact that the log still holds, as its leader knows it: the read barrier. */
   end(): Promise<number>;
+  /** The last position that was given to any fact, also to one that the log has forgotten since. */
+  lastGiven(): Promise<number>;
 }
 
 /** Somebody else wrote first. Nothing was applied. */

@@ -82,6 +82,7 @@ export function openMemoryLog(options: { epoch?: string; now?: () => number } = 
     feed,
     forget,
     last: async (subject) => table.get(subject),
+    lastGiven: async () => end,
     end: async () => [...table.values()].at(-1)?.position ?? 0,
   };
 }

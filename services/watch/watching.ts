@@ -140,7 +140,7 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
     transport: Transport,
   ): Promise<Watcher> {
     const resumes = after?.epoch === epoch ? after.position : undefined;
-    if (resumes !== undefined && resumes > (await log.end())) {
+    if (resumes !== undefined && resumes > (await log.lastGiven())) {
       throw new Refusal("bad-cursor", "The cursor lies in the future of this log.");
     }
     const session = openSession(transport);

@@ -214,6 +214,7 @@ export function faultyLog(network: Network, commits: "grouped" | "single"): Log 
     last: (subject) => read(() => tape.last(subject)),
     snapshot: (filters) => read(() => tape.snapshot(filters)),
     end: () => read(() => tape.end()),
+    lastGiven: () => read(() => tape.lastGiven()),
     feed,
   };
 }

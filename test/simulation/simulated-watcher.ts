@@ -4,7 +4,6 @@ import type { Address } from "../../services/core/address.ts";
 import { type Cursor, parseCursor } from "../../services/core/cursor.ts";
 import { tombstoneSeconds } from "../../services/core/fact.ts";
 import type { Principal } from "../../services/core/principal.ts";
-import { Refusal } from "../../services/core/refusal.ts";
 import { LogUnavailable, OutcomeUnknown } from "../../services/store/log.ts";
 import { factsOfNode, placeOf, subjectOf } from "../../services/store/subjects.ts";
 import type { Delivery, Watcher } from "../../services/watch/watching.ts";
@@ -81,9 +80,7 @@ export function openSimulatedWatcher(
         (error) => {
           if (stream === opening) stream = undefined;
           if (error instanceof LogUnavailable || error instanceof OutcomeUnknown) return;
-          // Where the log has forgotten its last facts, the broker takes a cursor for one of the future; and says so.
-          if (error instanceof Refusal && error.code === "bad-cursor") cursor = undefined;
-          else violate(`P5: ${who.address.text} cannot watch after ${cursor?.position}: ${error}`);
+          violate(`P5: ${who.address.text} cannot watch after ${cursor?.position}: ${error}`);
         },
       );
   }

@@ -78,6 +78,7 @@ export function openTape(now: () => number): Tape {
     last: (subject) => inTurn(() => log.last(subject)),
     snapshot: (filters) => inTurn(() => log.snapshot(filters)),
     end: () => inTurn(() => log.end()),
+    lastGiven: () => inTurn(() => log.lastGiven()),
     feed: log.feed,
     forget: () => inTurn(async () => log.forget(now())),
     listen: (listener) => void listeners.push(listener),

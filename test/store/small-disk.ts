@@ -1,5 +1,5 @@
-// A disk of 96 MiB for tests, in a file: an ext4 image on a loop device.
-// In: nothing. Out: where it is mounted, with a ballast to take space away, or the reason why it cannot be had.
+// A small disk for tests, in a file: an ext4 image on a loop device.
+// In: its size. Out: where it is mounted, with a ballast to take space away, or the reason why it cannot be had.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,6 +11,8 @@ const MiB = 1024 * 1024;
 
 export type SmallDisk = {
   path: string;
+  /** The file that holds the disk. */
+  image: string;
   /** Leaves this many MiB free. */
   leave(freeMiB: number): Promise<void>;
   freeAll(): Promise<void>;
@@ -18,7 +20,7 @@ export type SmallDisk = {
 };
 
 /** Needs root on Linux, and a kernel that lets this process mount. */
-export function smallDisk(): SmallDisk | string {
+export function smallDisk(sizeMiB = 96): SmallDisk | string {
   if (process.platform !== "linux") return "loop devices are Linux's";
   if (process.getuid?.() !== 0) return "mounting needs root";
   const folder = mkdtempSync(join(tmpdir(), "tidings-disk-"));
@@ -27,7 +29,7 @@ export function smallDisk(): SmallDisk | string {
   const ballast = join(path, "ballast");
   try {
     sh(
-      `mkdir ${path} && truncate -s 96M ${image} && mkfs.ext4 -q -m 0 ${image} && mount -o loop ${image} ${path}`,
+      `mkdir ${path} && truncate -s ${sizeMiB}M ${image} && mkfs.ext4 -q -m 0 ${image} && mount -o loop ${image} ${path}`,
     );
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
@@ -35,6 +37,7 @@ export function smallDisk(): SmallDisk | string {
   }
   return {
     path,
+    image,
     async leave(freeMiB) {
       await rm(ballast, { force: true });
       const { bavail, bsize } = await statfs(path);
