@@ -1,0 +1,25 @@
+// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, start).
+// What they print is measured here and now: only ratios within one run count (performance depends on the machine).
+import { availableParallelism } from "node:os";
+import { benchExpiry } from "./expiry.ts";
+import { benchStart } from "./start.ts";
+import { benchWrite } from "./write.ts";
+
+const benches = new Map<string, () => Promise<boolean>>([
+  ["write", benchWrite],
+  ["expiry", benchExpiry],
+  ["start", benchStart],
+]);
+
+const named = process.argv.slice(2);
+const unknown = named.find((name) => !benches.has(name));
+if (unknown === undefined) {
+  console.log(`Node ${process.version}, ${process.platform}, ${availableParallelism()} cores`);
+  for (const [name, bench] of benches) {
+    if (named.length > 0 && !named.includes(name)) continue;
+    if (!(await bench())) process.exitCode = 1;
+  }
+} else {
+  console.error(`There is no benchmark ${unknown}; there are ${[...benches.keys()].join(", ")}.`);
+  process.exitCode = 2;
+}
