@@ -25,7 +25,7 @@ export interface CloudEvent {
 }
 
 /** An answer that was not a stream. */
-export class NoStream extends Error {
+class NoStream extends Error {
   readonly status: number;
   readonly problem: Data;
   constructor(status: number, problem: Data) {
@@ -34,7 +34,7 @@ export class NoStream extends Error {
     this.problem = problem;
   }
   get code(): string {
-    return this.problem["code"] as string;
+    return this.problem.code as string;
   }
 }
 

@@ -29,11 +29,11 @@ export class Refused extends Error {
     super(`${what} was refused: ${answer.status} ${answer.text.slice(0, 500)}`);
     this.status = answer.status;
     this.problem = answer.body;
-    this.code = String(answer.body["code"]);
+    this.code = String(answer.body.code);
   }
 }
 
-export interface Property {
+interface Property {
   readonly node: string;
   readonly name: string;
   readonly value: unknown;
@@ -123,7 +123,7 @@ export function nodePath(address: string): string {
   return `/v1/nodes/${encodeURIComponent(address)}`;
 }
 
-export function addressOf(whom: Person | string): string {
+function addressOf(whom: Person | string): string {
   return typeof whom === "string" ? whom : whom.address;
 }
 
@@ -137,7 +137,7 @@ export function person(place: Place, address: string, token: string | undefined)
     wish: { body?: unknown; headers?: Record<string, string> } = {},
   ): Promise<Answer> {
     const headers: Record<string, string> = { ...wish.headers };
-    if (token !== undefined) headers["authorization"] ??= `Bearer ${token}`;
+    if (token !== undefined) headers.authorization ??= `Bearer ${token}`;
     if (wish.body !== undefined) headers["content-type"] ??= "application/json";
     const body = wish.body === undefined ? {} : { body: JSON.stringify(wish.body) };
     const response = await fetch(`${place.url}${path}`, { method, headers, ...body });
@@ -201,7 +201,7 @@ export function person(place: Place, address: string, token: string | undefined)
 
   /** The number of a stroke of the bell. */
   function strokeOf({ data, source }: CloudEvent): number | undefined {
-    return source === `/nodes/${place.bell.split(":")[0]}` ? Number(data["value"]?.price) : undefined;
+    return source === `/nodes/${place.bell.split(":")[0]}` ? Number(data.value?.price) : undefined;
   }
 
   const self: Person = {

@@ -13,15 +13,23 @@ import type { Data } from "./event-stream.ts";
 import { type Person, type Place, person, Refused } from "./person.ts";
 import { type Program, startProgram } from "./program.ts";
 
-export type { CloudEvent, Data, EventStream, Heard } from "./event-stream.ts";
-export { NoStream, openEventStream } from "./event-stream.ts";
-export { type Answer, nodePath, type Person, type Property, person, propertyPath, Refused } from "./person.ts";
+export type { Data, Heard } from "./event-stream.ts";
+export { openEventStream } from "./event-stream.ts";
+export {
+  type Answer,
+  nodePath,
+  type Person,
+  person,
+  propertyPath,
+  Refused,
+} from "./person.ts";
 export type { Program } from "./program.ts";
 
-export type Stage = "memory" | "jetstream" | "process";
+/** `lagging` is the memory log with a feed that comes late, as on a busy machine, where what is known is often stale. */
+export type Stage = "memory" | "lagging" | "jetstream" | "process";
 /** Where most conversations are held. */
 export const stages = ["memory", "jetstream"] as const;
-export const isFull = process.env["TIDINGS_TEST_FULL"] === "1";
+export const isFull = process.env.TIDINGS_TEST_FULL === "1";
 
 export interface World extends AsyncDisposable {
   readonly url: string;
@@ -76,6 +84,10 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
       const broker = stack.use(await open(openMemoryLog(), openMemoryLog()));
       return await settle(await listen(broker), stack.move());
     }
+    case "lagging": {
+      const broker = stack.use(await open(lagging(openMemoryLog()), openMemoryLog()));
+      return await settle(await listen(broker), stack.move());
+    }
     case "jetstream": {
       const folder = stack.use(await temporaryFolder());
       const server = stack.use(await startIn(folder.path));
@@ -101,6 +113,30 @@ async function open(facts: Log, secrets: Log): Promise<Broker> {
   const log = pino({ level: "silent" });
   const shared = { domain, registration: "open", adminToken, now: steadyClock(), log } as const;
   return await openBroker({ ...shared, facts, secrets, keeper: "test" });
+}
+
+/** Some snapshots are faster than the feed, some slower; five of them, so that no target has always the same. */
+const feedLagMs = 9;
+const snapshotLagsMs = [5, 20, 5, 20, 12];
+
+/** The feed brings what was acknowledged a while ago, a snapshot shows what was there when it was asked for. */
+function lagging(log: Log): Log {
+  const lag = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms));
+  let snapshots = 0;
+  return {
+    ...log,
+    async *feed(after, signal) {
+      for await (const facts of log.feed(after, signal)) {
+        await lag(feedLagMs);
+        yield facts;
+      }
+    },
+    async snapshot(filters) {
+      const taken = await log.snapshot(filters);
+      await lag(snapshotLagsMs[snapshots++ % snapshotLagsMs.length] as number);
+      return taken;
+    },
+  };
 }
 
 async function listen({ http }: Broker): Promise<() => string> {
@@ -131,7 +167,7 @@ async function settle(url: () => string, stack: AsyncDisposableStack): Promise<W
   async function register(wish: Data): Promise<Person> {
     const answer = await stranger.asks("POST", "/v1/accounts", { body: wish });
     if (answer.status !== 201) throw new Refused("POST /v1/accounts", answer);
-    return join(answer.body["address"], answer.body["token"]);
+    return join(answer.body.address, answer.body.token);
   }
 
   function join(address: string, token: string | undefined): Person {
