@@ -17,6 +17,7 @@ import type { Heads } from "../store/heads.ts";
 import { Conflict, type Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
 import { hashPassword, passwordFits } from "./password.ts";
+import { openSignedIn } from "./signed-in.ts";
 import { type IssuedToken, openTokens, type TokenShape, type TokenWish } from "./tokens.ts";
 
 export type RegistrationMode = "open" | "invite" | "closed";
@@ -77,6 +78,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
   const prefix = `a.${escapeToken(domain)}`;
   const accountSubject = (local: string): string => `${prefix}.account.${escapeToken(local)}`;
   const tokens = openTokens({ prefix, log, heads, now });
+  const signedIn = openSignedIn(heads, now);
 
   async function register(wish: Registration): Promise<{ address: string; token: string }> {
     if (registration !== "open") {
@@ -123,11 +125,17 @@ export function openAccounts(deps: AccountDeps): Accounts {
   }
 
   async function principalOf(token: string): Promise<Principal> {
+    return signedIn.get(token) ?? (await lookUp(token));
+  }
+
+  async function lookUp(token: string): Promise<Principal> {
     const found = await tokens.find(token);
     const account = found && (await accountOf(found.local));
     if (found === undefined || account === undefined) throw unknown();
-    const { local, id, scopes } = found;
-    return { address: makeAddress(local, domain), kind: account.kind, scopes, tokenId: id };
+    const { local, id, scopes, expiresMs, fact } = found;
+    const principal = { address: makeAddress(local, domain), kind: account.kind, scopes, tokenId: id };
+    signedIn.keep(token, principal, expiresMs, [fact, heads.peek(accountSubject(local))]);
+    return principal;
   }
 
   /** The account of a handle, unless it has ended. */

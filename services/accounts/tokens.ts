@@ -45,11 +45,19 @@ export interface KeptToken {
   readonly fact: Fact;
 }
 
+export interface FoundToken {
+  readonly local: string;
+  readonly id: string;
+  readonly scopes: readonly string[];
+  readonly expiresMs: number | undefined;
+  readonly fact: Fact;
+}
+
 export interface Tokens {
   /** A new token and the append that makes it count. */
   create(local: string, wish: TokenWish): { issued: IssuedToken; append: Append };
   /** Whose token this is and what it reaches; undefined when it is not good. */
-  find(token: string): Promise<{ local: string; id: string; scopes: readonly string[] } | undefined>;
+  find(token: string): Promise<FoundToken | undefined>;
   list(local: string): Promise<readonly KeptToken[]>;
   end(tokens: readonly KeptToken[]): Promise<void>;
 }
@@ -89,14 +97,15 @@ export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
     };
   }
 
-  async function find(token: string) {
+  async function find(token: string): Promise<FoundToken | undefined> {
     const [, localPart = "", id = "", secret = ""] = tokenPattern.exec(token) ?? [];
     if (secret === "") return undefined;
     const local = Buffer.from(localPart, "base64url").toString("utf8");
     const fact = await heads.get(subjectOf(local, id));
     const stored = fact && decodeToken(fact);
-    if (stored === undefined || !isGood(stored) || !fits(secret, stored)) return undefined;
-    return { local, id, scopes: stored.scopes };
+    if (fact === undefined || stored === undefined || !isGood(stored)) return undefined;
+    if (!same(stored.hash, hash(secret))) return undefined;
+    return { local, id, scopes: stored.scopes, expiresMs: stored.expiresMs, fact };
   }
 
   async function list(local: string): Promise<readonly KeptToken[]> {
@@ -127,17 +136,6 @@ const decodeToken = oncePerFact((fact): TokenFact | undefined => {
   const token = JSON.parse(fact.body) as Partial<TokenFact>;
   return token.hash === undefined ? undefined : (token as TokenFact);
 });
-
-/** The secret that last fitted a token, so that a busy client's is not hashed at every request. In memory alone. */
-const fitted = new WeakMap<TokenFact, string>();
-
-function fits(secret: string, token: TokenFact): boolean {
-  const known = fitted.get(token);
-  if (known !== undefined) return same(known, secret);
-  if (!same(token.hash, hash(secret))) return false;
-  fitted.set(token, secret);
-  return true;
-}
 
 function hash(secret: string): string {
   return hashOnce("sha256", secret, "base64url");

@@ -7,7 +7,7 @@ import {
   type NodeFact,
   tombstoneSeconds,
 } from "../core/fact.ts";
-import type { PropertyState } from "../core/property.ts";
+import { type PropertyState, settleRevisions } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import { oncePerFact } from "../store/decoded.ts";
 import type { Append, Fact } from "../store/log.ts";
@@ -21,7 +21,8 @@ export function propertyAppend(subject: string, next: PropertyState, fact: Fact 
   const body = encodeProperty(next);
   if (body.length > propertyBytesMax)
     throw new Refusal("too-many-views", "The views of this property take too much room together.");
-  const append = { subject, body, expected: fact?.position ?? 0 };
+  const decodedAt = (position: number): PropertyState => settleRevisions(next, position);
+  const append = { subject, body, expected: fact?.position ?? 0, decodedAt };
   return isTombstone(next) ? { ...append, keepSeconds: tombstoneSeconds } : append;
 }
 

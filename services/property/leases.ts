@@ -68,7 +68,7 @@ export function openLeases(deps: LeaseDeps): Leases {
     forget(fact.subject);
     // Most facts hold no lease: looking for the key is cheaper than parsing.
     if (!fact.body.includes('"l":{')) return;
-    const state = stateOf(fact);
+    const state = stateOf(heads.own(fact));
     const deadlineMs = deadline(state);
     if (deadlineMs === undefined) return;
     const keys: string[] = [];

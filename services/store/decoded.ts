@@ -3,15 +3,11 @@
 import { decodeProperty } from "../core/fact.ts";
 import type { Fact } from "./log.ts";
 
+/** One way to read a fact: what it says is kept in the fact itself, so that a fact must be read in one way only. */
 export function oncePerFact<T>(decode: (fact: Fact) => T): (fact: Fact) => T {
-  const known = new WeakMap<Fact, { readonly value: T }>();
   return (fact) => {
-    let entry = known.get(fact);
-    if (entry === undefined) {
-      entry = { value: decode(fact) };
-      known.set(fact, entry);
-    }
-    return entry.value;
+    fact.decoded ??= { value: decode(fact) };
+    return fact.decoded.value as T;
   };
 }
 

@@ -86,5 +86,5 @@ export function feedFact(message: JsMsg): Fact {
   const { subject, seq: position, info } = message;
   const { body, place } = unseal(message.string());
   const groupEnd = position - place.index + place.size - 1;
-  return { subject, position, timeMs: info.timestampNanos / 1e6, body, groupEnd };
+  return { subject, position, timeMs: info.timestampNanos / 1e6, body, groupEnd, decoded: undefined };
 }

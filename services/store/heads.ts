@@ -5,6 +5,10 @@ import type { Append, Fact, Log } from "./log.ts";
 export interface Heads {
   /** The last fact as known here, read from the log if it is not known. */
   get(subject: string): Promise<Fact | undefined>;
+  /** What is known without asking the log. */
+  peek(subject: string): Fact | undefined;
+  /** The same fact as remembered here, which may have been read already. */
+  own(fact: Fact): Fact;
   /** Forgets what is known and reads it from the log: after a conflict, and where only the truth will do. */
   refresh(subject: string): Promise<Fact | undefined>;
   /** Appends to the log and remembers it. @returns the position of the first fact */
@@ -82,8 +86,10 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
       const first = await log.append(facts);
       const timeMs = now();
       const groupEnd = first + facts.length - 1;
-      for (const [index, { subject, body }] of facts.entries()) {
-        learn({ subject, body, position: first + index, timeMs, groupEnd });
+      for (const [index, { subject, body, decodedAt }] of facts.entries()) {
+        const position = first + index;
+        const decoded = decodedAt && { value: decodedAt(position) };
+        learn({ subject, position, timeMs, body, groupEnd, decoded });
       }
       return first;
     },
@@ -92,6 +98,11 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
       if (entry === undefined) return await (reading.get(subject) ?? read(subject));
       entry.used = true;
       return entry.fact;
+    },
+    peek: (subject) => known.get(subject)?.fact,
+    own(fact) {
+      const same = known.get(fact.subject)?.fact;
+      return same?.position === fact.position ? same : fact;
     },
     async refresh(subject) {
       drop(subject);

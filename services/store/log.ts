@@ -16,6 +16,8 @@ export interface Append {
   readonly expected: number;
   /** Whole seconds after which the log forgets the fact; absent: never. */
   readonly keepSeconds?: number;
+  /** What reading the body will give once it has this position: whoever wrote it need not read it. */
+  readonly decodedAt?: (position: number) => unknown;
 }
 
 export interface Fact {
@@ -25,6 +27,8 @@ export interface Fact {
   readonly body: string;
   /** The position of the last fact that was appended together with this one; its own when it stands alone. */
   readonly groupEnd: number;
+  /** What the body says, once somebody has read it (decoded.ts). */
+  decoded?: { readonly value: unknown } | undefined;
 }
 
 export interface Snapshot {

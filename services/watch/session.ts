@@ -52,6 +52,8 @@ export function openSession(transport: Transport): Session {
   let queue = new Map<string, Delivery>();
   let queued = 0;
   let held = 0;
+  /** What a snapshot brought is not the reader's fault: it counts from the first time that it could be taken. */
+  let excused = false;
   let overflowed = false;
 
   function offer(key: string, shared: SharedEvent): void {
@@ -65,8 +67,7 @@ export function openSession(transport: Transport): Session {
     }
     queue.set(key, { shared, skipped });
     queued += shared.size;
-    // Until the snapshot is there the reader cannot be blamed.
-    if (queued > queuedMax && held === 0 && !overflowed) {
+    if (queued > queuedMax && held === 0 && !excused && !overflowed) {
       overflowed = true;
       transport.onOverflow();
     }
@@ -79,6 +80,7 @@ export function openSession(transport: Transport): Session {
       const deliveries = [...queue.values()];
       queue = new Map();
       queued = 0;
+      excused = false;
       return deliveries;
     },
     hold() {
@@ -86,6 +88,7 @@ export function openSession(transport: Transport): Session {
     },
     release(snapshot, isCovered) {
       held--;
+      excused = true;
       const live = queue;
       queue = new Map();
       queued = 0;
