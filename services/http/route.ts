@@ -38,7 +38,7 @@ export interface RouteDescription {
 const everywhere: readonly RefusalCode[] = ["bad-request", "internal", "unavailable", "rate-limited"];
 const ofBodies: readonly RefusalCode[] = ["bad-json", "too-deep", "body-too-large", "unsupported-media-type"];
 
-export function refusalsOf(route: RouteDescription): readonly RefusalCode[] {
+function refusalsOf(route: RouteDescription): readonly RefusalCode[] {
   const codes = new Set<RefusalCode>([...route.refusals, ...everywhere]);
   if (route.body) for (const code of ofBodies) codes.add(code);
   if (route.access !== "open") codes.add("unauthenticated");
