@@ -103,11 +103,14 @@ interface Heard {
   readonly atMs: number;
 }
 
+const needle = '"reason":"expired"';
+
 /** A stream whose pieces are kept as they come and read when all is over, so that the reader is not what is measured. */
 async function openStream(broker: RunningBroker, token: string, nodes: readonly string[]) {
   const query = nodes.map((node) => `watch=${encodeURIComponent(node)}`).join("&");
   const pieces: { readonly text: string; readonly atMs: number }[] = [];
   let count = 0;
+  let tail = "";
   let wanted = Number.POSITIVE_INFINITY;
   const done = Promise.withResolvers<void>();
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -120,8 +123,10 @@ async function openStream(broker: RunningBroker, token: string, nodes: readonly 
   response.setEncoding("utf8");
   response.on("data", (text: string) => {
     pieces.push({ text, atMs: performance.timeOrigin + performance.now() });
-    // A frame that is cut in two is counted when the next piece is read; the heartbeat brings one if nothing else does.
-    count += text.split('"reason":"expired"').length - 1;
+    const fresh = tail + text;
+    count += fresh.split(needle).length - 1;
+    // A needle that is cut in two is found in the next piece, and none twice.
+    tail = fresh.slice(fresh.length - needle.length + 1);
     if (count >= wanted) done.resolve();
   });
   response.on("close", () => done.reject(new Error("the stream ended")));

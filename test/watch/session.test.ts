@@ -77,6 +77,20 @@ describe("a session", () => {
     expect(one.seen.overflowed).toBe(1);
   });
 
+  it("blames no reader for the size of its snapshot, but for what it leaves waiting afterwards", () => {
+    const one = session();
+    one.hold();
+    one.offer("live", event(3, queuedMax));
+    const snapshot = ["a", "b"].map((key, at): [string, SharedEvent] => [key, event(at + 1, queuedMax)]);
+    one.release(snapshot, () => false);
+    one.offer("c", event(4, queuedMax));
+    expect(one.seen.overflowed).toBe(0);
+    expect(one.takes()).toHaveLength(4);
+    one.offer("a", event(5, queuedMax));
+    one.offer("b", event(6, 1));
+    expect(one.seen.overflowed).toBe(1);
+  });
+
   it("does not count what a newer event replaced", () => {
     const one = session();
     for (let position = 1; position <= 100; position++) one.offer("a", event(position, queuedMax / 2));
