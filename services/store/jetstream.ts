@@ -44,7 +44,7 @@ export async function openJetStreamLog(
   const {
     stream,
     prefix,
-    timeoutMs = 1_000,
+    timeoutMs = 900,
     limits = commitLimits,
     isFull = () => false,
     onTrouble = () => undefined,
