@@ -52,9 +52,17 @@ export function smallDisk(sizeMiB = 96): SmallDisk | string {
       }
     },
     async leaveSuddenly(freeBytes) {
-      await rm(ballast, { force: true });
-      const { bavail, bsize } = await statfs(path);
-      sh(`fallocate -l ${bavail * bsize - freeBytes} ${ballast}`);
+      for (let triesLeft = 20; ; triesLeft--) {
+        await rm(ballast, { force: true });
+        const { bavail, bsize } = await statfs(path);
+        try {
+          sh(`fallocate -l ${bavail * bsize - freeBytes} ${ballast}`);
+          return;
+        } catch (error) {
+          // Whoever writes at the same time may have taken the room that was free a moment ago.
+          if (triesLeft === 0) throw error;
+        }
+      }
     },
     freeAll: () => rm(ballast, { force: true }),
     unmount() {
