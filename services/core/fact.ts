@@ -3,7 +3,7 @@
 import type { Json } from "./json.ts";
 import type { Visibility } from "./policy.ts";
 import type { NodeKind } from "./principal.ts";
-import { type Lease, type PropertyState, settleRevisions, type View } from "./property.ts";
+import { type Lease, noViews, type PropertyState, type View } from "./property.ts";
 
 export interface NodeFact {
   readonly nodeKind: NodeKind;
@@ -49,17 +49,17 @@ export function encodeProperty(state: PropertyState): string {
 
 export function decodeProperty(body: string, position: number): PropertyState {
   const wire = JSON.parse(body) as WireProperty;
+  const views = wire.views === undefined ? noViews : viewsFromWire(wire.views, position);
+  const { r: revision = position, why: reason, k: keeper } = wire;
+  if (wire.rest === undefined) return { views, revision, reason, keeper };
+  return { views, rest: viewFromWire(wire.rest, position), revision, reason, keeper };
+}
+
+function viewsFromWire(wire: Record<string, WireView>, position: number): Map<string, View> {
   const views = new Map<string, View>();
   // The leading "=" keeps a view that somebody named __proto__ an ordinary key.
-  for (const [name, view] of Object.entries(wire.views ?? {})) views.set(name.slice(1), viewFromWire(view));
-  const state: PropertyState = {
-    views,
-    ...(wire.rest && { rest: viewFromWire(wire.rest) }),
-    revision: wire.r ?? 0,
-    reason: wire.why,
-    keeper: wire.k,
-  };
-  return settleRevisions(state, position);
+  for (const name in wire) views.set(name.slice(1), viewFromWire(wire[name] as WireView, position));
+  return views;
 }
 
 /** True when nothing is left that a reader could ever see. */
@@ -83,12 +83,10 @@ function viewToWire(view: View): WireView {
   return wire;
 }
 
-function viewFromWire(wire: WireView): View {
-  const lease: Lease | undefined = wire.l && {
-    id: wire.l.id,
-    seconds: wire.l.s,
-    untilMs: wire.l.u,
-    ...(wire.l.d !== undefined && { default: wire.l.d }),
-  };
-  return { value: wire.v, revision: wire.r ?? 0, by: wire.by, updatedMs: wire.at, ...(lease && { lease }) };
+function viewFromWire({ v: value, r: revision, by, at: updatedMs, l }: WireView, position: number): View {
+  const view = { value, revision: revision ?? position, by, updatedMs };
+  if (l === undefined) return view;
+  const { id, s: seconds, u: untilMs, d } = l;
+  const lease: Lease = d === undefined ? { id, seconds, untilMs } : { id, seconds, untilMs, default: d };
+  return { ...view, lease };
 }

@@ -43,6 +43,9 @@ export interface SetWish {
   readonly lease?: { readonly id: string; readonly seconds: number; readonly default?: Json };
 }
 
+/** One for all properties that have none: thousands of leases may end together. */
+export const noViews: PropertyState["views"] = new Map();
+
 /** What readers see: the newest view, else the resting value, else nothing. */
 export function visible(state: PropertyState | undefined): View | undefined {
   if (state === undefined) return undefined;
@@ -98,7 +101,7 @@ export function removeView(
   keeper: string,
 ): PropertyState | undefined {
   if (visible(state) === undefined || state === undefined) return undefined;
-  if (view === undefined) return { views: new Map(), revision: 0, reason: "deleted", keeper };
+  if (view === undefined) return { views: noViews, revision: 0, reason: "deleted", keeper };
   if (!state.views.has(view)) return undefined;
   const views = new Map(state.views);
   views.delete(view);
@@ -149,15 +152,25 @@ export function renewLease(
 
 /** Replaces the zeros by the position that the fact got. */
 export function settleRevisions(state: PropertyState, position: number): PropertyState {
-  const settle = (view: View): View => (view.revision === 0 ? { ...view, revision: position } : view);
-  const views = new Map<string, View>();
-  for (const [name, view] of state.views) views.set(name, settle(view));
-  return {
-    ...state,
-    views,
-    ...(state.rest && { rest: settle(state.rest) }),
-    revision: state.revision === 0 ? position : state.revision,
-  };
+  const { rest, reason, keeper } = state;
+  const revision = state.revision === 0 ? position : state.revision;
+  const views = settledViews(state.views, position);
+  if (rest === undefined) return { views, revision, reason, keeper };
+  return { views, rest: settledView(rest, position), revision, reason, keeper };
+}
+
+function settledViews(views: PropertyState["views"], position: number): PropertyState["views"] {
+  for (const view of views.values()) {
+    if (view.revision !== 0) continue;
+    const settled = new Map<string, View>();
+    for (const [name, one] of views) settled.set(name, settledView(one, position));
+    return settled;
+  }
+  return views;
+}
+
+function settledView(view: View, position: number): View {
+  return view.revision === 0 ? { ...view, revision: position } : view;
 }
 
 /** Rounded up: a lease is never early, not by a fraction of a millisecond. */
@@ -185,7 +198,7 @@ function endViews(
   }
   if (views.size === state.views.size) return undefined;
   const next: PropertyState = {
-    views,
+    views: views.size === 0 ? noViews : views,
     ...(rest && { rest }),
     revision: state.revision,
     reason: state.reason,

@@ -31,7 +31,6 @@ interface EventsQueryShape {
 const heartbeatMs = 15_000;
 /** What a client waits before it reconnects. */
 const retryMs = 1_000;
-const shared = new WeakMap<object, string>();
 
 export interface EventDeps {
   readonly watching: Watching;
@@ -138,10 +137,6 @@ function frame({ shared: event, skipped }: Delivery): string {
     const declared = { ...event.event, data: { ...event.event.data, skipped } };
     return `${head}${JSON.stringify(declared)}\n\n`;
   }
-  let text = shared.get(event);
-  if (text === undefined) {
-    text = `${head}${event.json}\n\n`;
-    shared.set(event, text);
-  }
-  return text;
+  event.framed ??= `${head}${event.json}\n\n`;
+  return event.framed;
 }

@@ -1,12 +1,12 @@
 // Leases: which properties are leased, until when, and by which lease; and their end.
 // In: the feed. Out: tombstones and default values at the deadline, on the lease's own position as the condition.
 // Never: an end before the deadline, or one that undoes a renewal that got in first.
-import { encodeProperty, isTombstone, tombstoneSeconds } from "../core/fact.ts";
 import { deadline, endLeases } from "../core/property.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log } from "../store/log.ts";
+import { propertyAppend } from "./appends.ts";
 import { Deadlines } from "./deadlines.ts";
 
 export interface LeaseDeps {
@@ -45,13 +45,14 @@ const graceMs = 250;
 const retryDelayMs = 200;
 /** Bodies kept for the sweeper, in characters over all leases. */
 const keptBodiesMax = 64 * 1024 * 1024;
-/** Ended in one turn of the event loop; what else is due waits for the next. */
-const sweptAtOnce = 500;
+/** Ends that are on their way at a time: enough to keep group commit busy. What else is due waits where it is. */
+const sweptAtOnce = 1_500;
 
 export function openLeases(deps: LeaseDeps): Leases {
   const { log, heads, follower, now, keeper, onTrouble, onEnded = () => undefined } = deps;
   const leased = new Map<string, Leased>();
-  const byLease = new Map<string, Set<string>>();
+  /** Most leases are on one property: those need no set. */
+  const byLease = new Map<string, string | Set<string>>();
   const deadlines = new Deadlines<string>();
   /** When each subject is next looked at: one place in the queue for each, however often it is renewed. */
   const queued = new Map<string, number>();
@@ -68,7 +69,7 @@ export function openLeases(deps: LeaseDeps): Leases {
     forget(fact.subject);
     // Most facts hold no lease: looking for the key is cheaper than parsing.
     if (!fact.body.includes('"l":{')) return;
-    const state = stateOf(heads.own(fact));
+    const state = stateOf(fact);
     const deadlineMs = deadline(state);
     if (deadlineMs === undefined) return;
     const keys: string[] = [];
@@ -80,8 +81,9 @@ export function openLeases(deps: LeaseDeps): Leases {
     leased.set(fact.subject, { position: fact.position, deadlineMs, dueMs, body, keys });
     for (const key of keys) {
       const subjects = byLease.get(key);
-      if (subjects) subjects.add(fact.subject);
-      else byLease.set(key, new Set([fact.subject]));
+      if (subjects === undefined) byLease.set(key, fact.subject);
+      else if (typeof subjects !== "string") subjects.add(fact.subject);
+      else if (subjects !== fact.subject) byLease.set(key, new Set([subjects, fact.subject]));
     }
     queue(fact.subject, dueMs);
   }
@@ -99,8 +101,11 @@ export function openLeases(deps: LeaseDeps): Leases {
     keptBodies -= entry.body?.length ?? 0;
     for (const key of entry.keys) {
       const subjects = byLease.get(key);
-      subjects?.delete(subject);
-      if (subjects?.size === 0) byLease.delete(key);
+      const isLast =
+        typeof subjects === "string"
+          ? subjects === subject
+          : subjects?.delete(subject) && subjects.size === 0;
+      if (isLast) byLease.delete(key);
     }
   }
 
@@ -116,8 +121,7 @@ export function openLeases(deps: LeaseDeps): Leases {
   function sweep(): void {
     timerMs = Number.POSITIVE_INFINITY;
     const nowMs = now();
-    let swept = 0;
-    while (swept < sweptAtOnce) {
+    while (sweeping.size < sweptAtOnce) {
       const subject = deadlines.take(nowMs);
       if (subject === undefined) break;
       queued.delete(subject);
@@ -127,20 +131,15 @@ export function openLeases(deps: LeaseDeps): Leases {
         queue(subject, entry.dueMs);
         continue;
       }
-      swept++;
       void end(subject, entry);
     }
-    arm();
+    if (sweeping.size < sweptAtOnce) arm();
   }
 
   async function end(subject: string, entry: Leased): Promise<void> {
     sweeping.add(subject);
     try {
-      const { position, body } = entry;
-      const fact =
-        body === undefined
-          ? await log.last(subject)
-          : { subject, position, body, timeMs: 0, groupEnd: position };
+      const fact = known(subject, entry) ?? (await log.last(subject));
       if (fact !== undefined && (await append(fact))) onEnded(now() - entry.deadlineMs);
     } catch (error) {
       if (!(error instanceof Conflict)) {
@@ -156,16 +155,20 @@ export function openLeases(deps: LeaseDeps): Leases {
     }
   }
 
+  function known(subject: string, { position, body }: Leased): Fact | undefined {
+    const fact = heads.peek(subject);
+    if (fact?.position === position) return fact;
+    return body === undefined ? undefined : { subject, position, body, timeMs: 0, groupEnd: position };
+  }
+
   /** @returns the fact that ended them, or undefined when no lease of this fact has ended. @throws Conflict */
   async function append(fact: Fact): Promise<Fact | undefined> {
     const nowMs = now();
     const next = endLeases(stateOf(fact), nowMs, keeper);
     if (next === undefined) return undefined;
-    const body = encodeProperty(next);
-    const keepSeconds = isTombstone(next) ? { keepSeconds: tombstoneSeconds } : {};
-    const { subject } = fact;
-    const position = await heads.append([{ subject, body, expected: fact.position, ...keepSeconds }]);
-    return { subject, position, timeMs: nowMs, body, groupEnd: position };
+    const one = propertyAppend(fact.subject, next, fact);
+    const position = await heads.append([one]);
+    return { subject: fact.subject, position, timeMs: nowMs, body: one.body, groupEnd: position };
   }
 
   async function settle(fact: Fact): Promise<Fact | undefined> {
@@ -185,7 +188,10 @@ export function openLeases(deps: LeaseDeps): Leases {
 
   return {
     settle,
-    holding: (account, leaseId) => [...(byLease.get(leaseKey(account, leaseId)) ?? [])],
+    holding(account, leaseId) {
+      const subjects = byLease.get(leaseKey(account, leaseId)) ?? [];
+      return typeof subjects === "string" ? [subjects] : [...subjects];
+    },
     get size() {
       return leased.size;
     },

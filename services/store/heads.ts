@@ -7,13 +7,14 @@ export interface Heads {
   get(subject: string): Promise<Fact | undefined>;
   /** What is known without asking the log. */
   peek(subject: string): Fact | undefined;
-  /** The same fact as remembered here, which may have been read already. */
-  own(fact: Fact): Fact;
   /** Forgets what is known and reads it from the log: after a conflict, and where only the truth will do. */
   refresh(subject: string): Promise<Fact | undefined>;
   /** Appends to the log and remembers it. @returns the position of the first fact */
   append(facts: readonly Append[]): Promise<number>;
-  /** Takes in what the feed brought, but only for subjects that somebody asked for. */
+  /**
+   * Takes in what the feed brought, but only for subjects that somebody asked for; and tells the fact what is known of it,
+   * so that whoever follows after need not read what was written here.
+   */
   follow(fact: Fact): void;
 }
 
@@ -81,18 +82,23 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
     return started;
   }
 
+  function remember(facts: readonly Append[], first: number): void {
+    const timeMs = now();
+    const groupEnd = first + facts.length - 1;
+    let position = first;
+    for (const { subject, body, decodedAt } of facts) {
+      const decoded = decodedAt && { value: decodedAt(position) };
+      learn({ subject, position, timeMs, body, groupEnd, decoded });
+      position++;
+    }
+  }
+
   return {
-    async append(facts) {
-      const first = await log.append(facts);
-      const timeMs = now();
-      const groupEnd = first + facts.length - 1;
-      for (const [index, { subject, body, decodedAt }] of facts.entries()) {
-        const position = first + index;
-        const decoded = decodedAt && { value: decodedAt(position) };
-        learn({ subject, position, timeMs, body, groupEnd, decoded });
-      }
-      return first;
-    },
+    append: (facts) =>
+      log.append(facts).then((first) => {
+        remember(facts, first);
+        return first;
+      }),
     async get(subject) {
       const entry = known.get(subject);
       if (entry === undefined) return await (reading.get(subject) ?? read(subject));
@@ -100,16 +106,16 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
       return entry.fact;
     },
     peek: (subject) => known.get(subject)?.fact,
-    own(fact) {
-      const same = known.get(fact.subject)?.fact;
-      return same?.position === fact.position ? same : fact;
-    },
     async refresh(subject) {
       drop(subject);
       return await read(subject);
     },
     follow(fact) {
-      if (known.has(fact.subject) || reading.has(fact.subject)) learn(fact);
+      const entry = known.get(fact.subject);
+      if (entry === undefined && !reading.has(fact.subject)) return;
+      const same = entry?.fact;
+      if (same?.position === fact.position) fact.decoded ??= same.decoded;
+      else learn(fact);
     },
   };
 }

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import {
   DiscardPolicy,
+  JetStreamApiError,
   type JetStreamManager,
   jetstream,
   jetstreamManager,
@@ -123,10 +124,10 @@ export async function openJetStreamLog(
     return { facts: [...table.values()].sort((a, b) => a.position - b.position), position };
   }
 
-  async function append(facts: readonly Append[]): Promise<number> {
+  function append(facts: readonly Append[]): Promise<number> {
     // At a full disk the server would leave publishes without an answer (docs/decisions/embedded-nats.md).
-    if (isFull()) throw new LogUnavailable("the disk is full", true);
-    return await commit.append(facts);
+    if (isFull()) return Promise.reject(new LogUnavailable("the disk is full", true));
+    return commit.append(facts);
   }
 
   return {
@@ -157,14 +158,28 @@ async function openStream(manager: JetStreamManager, options: JetStreamLogOption
     // Group commit finds its own writes again; the server's memory of ids serves nobody here.
     duplicate_window: 100_000_000,
   };
-  try {
-    const info = await manager.streams.info(stream);
-    if (info.config.num_replicas === replicas) return info;
-    return await manager.streams.update(stream, { ...info.config, num_replicas: replicas });
-  } catch (error) {
-    if ((error as { code?: number }).code !== 10059 && !/not found/i.test((error as Error).message))
-      throw error;
+  for (;;) {
+    try {
+      const info = await manager.streams.info(stream);
+      if (info.config.num_replicas === replicas) return info;
+      return await manager.streams.update(stream, { ...info.config, num_replicas: replicas });
+    } catch (error) {
+      if (!isRefusal(error, streamNotFound)) throw error;
+    }
+    try {
+      const epoch = BigInt(`0x${randomBytes(8).toString("hex")}`).toString(36);
+      return await manager.streams.add({ ...config, metadata: { "tidings.epoch": epoch } });
+    } catch (error) {
+      // Another broker that started at the same time made it first, with its own epoch: that one counts.
+      if (!isRefusal(error, streamNameInUse)) throw error;
+    }
   }
-  const epoch = BigInt(`0x${randomBytes(8).toString("hex")}`).toString(36);
-  return await manager.streams.add({ ...config, metadata: { "tidings.epoch": epoch } });
+}
+
+/** JetStream's numbers for its refusals. */
+const streamNotFound = 10059;
+const streamNameInUse = 10058;
+
+function isRefusal(error: unknown, code: number): boolean {
+  return error instanceof JetStreamApiError && error.code === code;
 }

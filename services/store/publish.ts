@@ -51,7 +51,7 @@ export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOption
 
   function publish(subject: string, payload: string, head: string): void {
     try {
-      nc.publish(subject, payload, { headers: encoded(head) });
+      nc.publish(subject, Buffer.from(payload), { headers: encoded(head) });
     } catch (error) {
       throw new LogUnavailable(`the bus cannot be reached: ${(error as Error).message}`);
     }
@@ -60,7 +60,10 @@ export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOption
   async function request(subject: string, payload: string, head: string): Promise<number> {
     let answer: Msg;
     try {
-      answer = await nc.request(subject, payload, { headers: encoded(head), timeout: timeoutMs });
+      answer = await nc.request(subject, Buffer.from(payload), {
+        headers: encoded(head),
+        timeout: timeoutMs,
+      });
     } catch (error) {
       throw unanswered(error as Error);
     }

@@ -66,6 +66,11 @@ export function placeOf(subject: string): Place {
   return { address, kind: kind as FactKind, name: unescapeToken(name) };
 }
 
+/** The name alone, for whoever knows the node. */
+export function nameOf(subject: string): string {
+  return unescapeToken(subject.slice(subject.lastIndexOf(".") + 1));
+}
+
 function nodePrefix(address: Address): string {
   return `t.${escapeToken(address.domain)}.${escapeToken(address.local)}.${escapeToken(address.path.join("/"))}`;
 }

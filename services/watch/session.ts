@@ -13,6 +13,8 @@ export interface SharedEvent {
   readonly size: number;
   /** The event as JSON. */
   readonly json: string;
+  /** The event as one transport writes it, once the first of its streams has written it. */
+  framed?: string | undefined;
 }
 
 export interface Delivery {

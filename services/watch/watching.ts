@@ -11,7 +11,7 @@ import { Refusal } from "../core/refusal.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
-import { factsOfNode, placeOf } from "../store/subjects.ts";
+import { factsOfNode, nameOf, placeOf } from "../store/subjects.ts";
 import { openSession, type Session, type SharedEvent, type Transport } from "./session.ts";
 
 export type { Delivery } from "./session.ts";
@@ -61,6 +61,7 @@ interface Interest {
 
 /** A node that somebody watches. */
 interface Watched {
+  readonly address: Address;
   readonly interests: Set<Interest>;
   /** The newest revision of each property that the feed has shown since. */
   readonly revisions: Map<string, number>;
@@ -86,7 +87,8 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
     if (fact.groupEnd === fact.position) whole = fact.position;
     const watched = nodes.get(nodeKeyOf(fact.subject));
     if (watched === undefined) return;
-    const { address, name } = placeOf(fact.subject);
+    const { address } = watched;
+    const name = nameOf(fact.subject);
     const state = stateOf(fact);
     const { revision } = state;
     // A renewal, or the end of a view that another one hides, is nothing that a reader could see;
@@ -130,6 +132,7 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
       size: json.length,
       position,
       cursor: formatCursor({ epoch, position: cursorPosition }),
+      framed: undefined,
     };
   }
 
@@ -222,7 +225,7 @@ export function openWatching({ log, follower, maySee, settle, now }: WatchDeps):
     const key = nodeKey(node);
     const watched = nodes.get(key);
     if (watched) watched.interests.add(one);
-    else nodes.set(key, { interests: new Set([one]), revisions: new Map() });
+    else nodes.set(key, { address: node, interests: new Set([one]), revisions: new Map() });
     return one;
   }
 
