@@ -12,6 +12,7 @@ import {
   rights,
 } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Soon } from "../core/soon.ts";
 import { oncePerFact } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Log } from "../store/log.ts";
@@ -32,7 +33,7 @@ export interface Registration {
 export interface Accounts {
   register(wish: Registration): Promise<{ address: string; token: string }>;
   /** @throws Refusal `unauthenticated` */
-  principalOf(token: string): Promise<Principal>;
+  principalOf(token: string): Soon<Principal>;
   /** @throws Refusal `unauthenticated` when address and password do not belong together */
   signIn(address: Address, password: string, wish: TokenWish): Promise<IssuedToken>;
   issue(who: Principal, wish: TokenWish): Promise<IssuedToken>;
@@ -124,8 +125,8 @@ export function openAccounts(deps: AccountDeps): Accounts {
     return { address: address.text, token: issued.token };
   }
 
-  async function principalOf(token: string): Promise<Principal> {
-    return signedIn.get(token) ?? (await lookUp(token));
+  function principalOf(token: string): Soon<Principal> {
+    return signedIn.get(token) ?? lookUp(token);
   }
 
   async function lookUp(token: string): Promise<Principal> {

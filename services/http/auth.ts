@@ -3,36 +3,43 @@
 import { timingSafeEqual } from "node:crypto";
 import type { FastifyRequest } from "fastify";
 import type { Accounts } from "../accounts/accounts.ts";
+import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Soon } from "../core/soon.ts";
 import type { Access } from "./route.ts";
 
+/** @returns who calls this route, undefined for nobody in particular. @throws Refusal */
 export function authenticator(
   accounts: Accounts,
   adminToken: string,
-): (request: FastifyRequest) => Promise<void> {
+): (request: FastifyRequest) => Soon<Principal | undefined> {
   const admin = Buffer.from(adminToken);
 
-  return async (request) => {
+  function isOperator(token: string | undefined): boolean {
+    return token?.length === admin.length && timingSafeEqual(Buffer.from(token), admin);
+  }
+
+  async function refuseOthers(token: string | undefined): Promise<never> {
+    if (token === undefined) throw new Refusal("unauthenticated", "The operator's token is needed.");
+    await accounts.principalOf(token);
+    throw new Refusal("forbidden", "Only the operator may do this.");
+  }
+
+  return (request) => {
     const access: Access = request.routeOptions.config.access ?? "open";
-    if (access === "open") return;
+    if (access === "open") return undefined;
     const token = bearerOf(request);
-    const isOperator = token?.length === admin.length && timingSafeEqual(Buffer.from(token), admin);
-    if (access === "operator") {
-      if (isOperator) return;
-      if (token === undefined) throw new Refusal("unauthenticated", "The operator's token is needed.");
-      await accounts.principalOf(token);
-      throw new Refusal("forbidden", "Only the operator may do this.");
-    }
+    if (access === "operator") return isOperator(token) ? undefined : refuseOthers(token);
     if (token === undefined) {
       if (access === "account") throw new Refusal("unauthenticated", "A bearer token is needed.");
-      return;
+      return undefined;
     }
-    if (isOperator)
+    if (isOperator(token))
       throw new Refusal(
         "forbidden",
         "The operator's token is for operator's routes; use an account's token here.",
       );
-    request.caller = await accounts.principalOf(token);
+    return accounts.principalOf(token);
   };
 }
 

@@ -75,12 +75,20 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   app.setSerializerCompiler(() => (body) => JSON.stringify(body));
   parseStrictly(app);
   const streams = new AbortController();
+  const callerOf = authenticator(deps.accounts, deps.adminToken);
   app.addHook("onRequest", (request, reply, done) => {
     mark(request, reply);
-    done();
+    // A refusal for who asks comes before one for what is asked.
+    const caller = callerOf(request);
+    if (!(caller instanceof Promise)) {
+      request.caller = caller;
+      return done();
+    }
+    caller.then((found) => {
+      request.caller = found;
+      done();
+    }, done);
   });
-  // A refusal for who asks comes before one for what is asked.
-  app.addHook("onRequest", authenticator(deps.accounts, deps.adminToken));
 
   const routes = new Map<string, Set<string>>();
   app.addHook("onRoute", ({ url, method }) => {

@@ -2,6 +2,7 @@
 // In: the feed. Out: tombstones and default values at the deadline, on the lease's own position as the condition.
 // Never: an end before the deadline, or one that undoes a renewal that got in first.
 import { deadline, endLeases } from "../core/property.ts";
+import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
@@ -23,7 +24,7 @@ export interface LeaseDeps {
 
 export interface Leases extends Disposable {
   /** Ends the leases of this fact whose time has come. @returns the property's fact as it then stands */
-  settle(fact: Fact): Promise<Fact | undefined>;
+  settle(fact: Fact): Soon<Fact | undefined>;
   /** The subjects of properties on which this account holds this lease. */
   holding(account: string, leaseId: string): readonly string[];
   /** How many properties are leased. */
@@ -43,10 +44,14 @@ interface Leased {
 /** Another broker's leases are left to it for so long, so that two do not sweep against each other. */
 const graceMs = 250;
 const retryDelayMs = 200;
+/** Stands in every fact that holds a lease. */
+const leaseKeyInBody = '"l":{';
 /** Bodies kept for the sweeper, in characters over all leases. */
 const keptBodiesMax = 64 * 1024 * 1024;
 /** Ends that are on their way at a time: enough to keep group commit busy. What else is due waits where it is. */
-const sweptAtOnce = 1_500;
+const endingMax = 1_500;
+/** Begun in one turn of the event loop, so that the first are on the wire while the last are still decided. */
+const begunAtOnce = 500;
 
 export function openLeases(deps: LeaseDeps): Leases {
   const { log, heads, follower, now, keeper, onTrouble, onEnded = () => undefined } = deps;
@@ -68,7 +73,7 @@ export function openLeases(deps: LeaseDeps): Leases {
     if (!fact.subject.includes(".property.")) return;
     forget(fact.subject);
     // Most facts hold no lease: looking for the key is cheaper than parsing.
-    if (!fact.body.includes('"l":{')) return;
+    if (!fact.body.includes(leaseKeyInBody)) return;
     const state = stateOf(fact);
     const deadlineMs = deadline(state);
     if (deadlineMs === undefined) return;
@@ -111,7 +116,7 @@ export function openLeases(deps: LeaseDeps): Leases {
 
   function arm(): void {
     const nextMs = deadlines.next();
-    if (closed || nextMs === undefined || nextMs >= timerMs) return;
+    if (closed || nextMs === undefined || nextMs >= timerMs || sweeping.size >= endingMax) return;
     clearTimeout(timer);
     timerMs = nextMs;
     // A timer holds 2^31 ms at most; sweep() arms it anew.
@@ -119,21 +124,23 @@ export function openLeases(deps: LeaseDeps): Leases {
   }
 
   function sweep(): void {
+    if (closed) return;
     timerMs = Number.POSITIVE_INFINITY;
     const nowMs = now();
-    while (sweeping.size < sweptAtOnce) {
+    const endingAtOnce = Math.min(sweeping.size + begunAtOnce, endingMax);
+    while (sweeping.size < endingAtOnce) {
       const subject = deadlines.take(nowMs);
-      if (subject === undefined) break;
+      if (subject === undefined) return arm();
       queued.delete(subject);
       const entry = leased.get(subject);
       if (entry === undefined || sweeping.has(subject)) continue;
-      if (entry.dueMs > nowMs) {
-        queue(subject, entry.dueMs);
-        continue;
-      }
-      void end(subject, entry);
+      if (entry.dueMs > nowMs) queue(subject, entry.dueMs);
+      else void end(subject, entry);
     }
-    if (sweeping.size < sweptAtOnce) arm();
+    // Whoever has ended arms it again.
+    if (sweeping.size >= endingMax) return;
+    timerMs = nowMs;
+    setImmediate(sweep);
   }
 
   async function end(subject: string, entry: Leased): Promise<void> {
@@ -171,9 +178,19 @@ export function openLeases(deps: LeaseDeps): Leases {
     return { subject: fact.subject, position, timeMs: nowMs, body: one.body, groupEnd: position };
   }
 
-  async function settle(fact: Fact): Promise<Fact | undefined> {
+  function settle(fact: Fact): Soon<Fact | undefined> {
+    return hasEnded(fact) ? settleEnded(fact) : fact;
+  }
+
+  function hasEnded(fact: Fact): boolean {
+    if (!fact.body.includes(leaseKeyInBody)) return false;
+    const deadlineMs = deadline(stateOf(fact));
+    return deadlineMs !== undefined && deadlineMs <= now();
+  }
+
+  async function settleEnded(fact: Fact): Promise<Fact | undefined> {
     let current: Fact | undefined = fact;
-    while (current?.body.includes('"l":{')) {
+    while (current !== undefined && hasEnded(current)) {
       try {
         const ended: Fact | undefined = await append(current);
         if (ended === undefined) return current;

@@ -3,6 +3,7 @@
 import type { Address } from "../core/address.ts";
 import { isTombstoneBody } from "../core/fact.ts";
 import { Refusal } from "../core/refusal.ts";
+import { after, type Soon } from "../core/soon.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { escapeToken, factsOfNode } from "../store/subjects.ts";
@@ -16,11 +17,11 @@ export interface Room extends Disposable {
 
 export interface NameCounts extends Disposable {
   /** Holds room for these names until the returned room is disposed of. */
-  reserve(node: Address, names: readonly string[]): Promise<Room>;
+  reserve(node: Address, names: readonly string[]): Soon<Room>;
 }
 
 const propertiesMax = 500;
-/** Nodes whose names are remembered; the one not written for longest is forgotten first. */
+/** Nodes whose names are remembered; those not written for lately are forgotten first. */
 const nodesMax = 10_000;
 
 interface Counted {
@@ -28,78 +29,89 @@ interface Counted {
   readonly tokens: Set<string>;
   /** Those on their way into the log, by how many requests. */
   readonly reserved: Map<string, number>;
+  /** Undefined once all names are known. */
+  counting: Promise<unknown> | undefined;
+  /** Written for since it was last looked over: it stays for another round. */
+  used: boolean;
 }
 
 export function openNameCounts(log: Log, follower: Follower): NameCounts {
-  const nodes = new Map<string, Promise<Counted>>();
-  const settled = new Map<string, Counted>();
+  const nodes = new Map<string, Counted>();
   const listening = follower.listen({ take });
 
   function take(fact: Fact): void {
-    if (settled.size === 0 || !fact.subject.includes(".property.")) return;
-    const counted = settled.get(fact.subject.slice(0, fact.subject.lastIndexOf(".property.")));
+    if (nodes.size === 0 || !fact.subject.includes(".property.")) return;
+    const counted = nodes.get(fact.subject.slice(0, fact.subject.lastIndexOf(".property.")));
     if (counted === undefined) return;
     const token = tokenOf(fact.subject);
     if (isTombstoneBody(fact.body)) counted.tokens.delete(token);
     else counted.tokens.add(token);
   }
 
-  function counted(node: Address): Promise<Counted> {
+  function counted(node: Address): Soon<Counted> {
     const key = nodeKey(node);
     const known = nodes.get(key);
     if (known !== undefined) {
-      nodes.delete(key);
-      nodes.set(key, known);
-      return known;
+      known.used = true;
+      return known.counting === undefined ? known : known.counting.then(() => known);
     }
-    const counting = count(node, key);
-    nodes.set(key, counting);
-    counting.catch(() => nodes.delete(key));
-    for (const oldest of nodes.keys()) {
-      if (nodes.size <= nodesMax) break;
-      nodes.delete(oldest);
-      settled.delete(oldest);
-    }
-    return counting;
+    makeRoom();
+    // From here on the feed keeps it; what the snapshot brings is at least as new as what the feed brought before.
+    const entry: Counted = { tokens: new Set(), reserved: new Map(), counting: undefined, used: true };
+    nodes.set(key, entry);
+    const counting = count(node, entry).catch((error: unknown) => {
+      if (nodes.get(key) === entry) nodes.delete(key);
+      throw error;
+    });
+    entry.counting = counting;
+    return counting.then(() => entry);
   }
 
-  async function count(node: Address, key: string): Promise<Counted> {
-    const entry = { tokens: new Set<string>(), reserved: new Map<string, number>() };
-    // From here on the feed keeps it; what the snapshot brings is at least as new as what the feed brought before.
-    settled.set(key, entry);
+  async function count(node: Address, entry: Counted): Promise<void> {
     const { facts } = await log.snapshot([factsOfNode(node, "property")]);
     for (const fact of facts) {
       if (!isTombstoneBody(fact.body)) entry.tokens.add(tokenOf(fact.subject));
     }
-    return entry;
+    entry.counting = undefined;
+  }
+
+  function makeRoom(): void {
+    for (const [key, entry] of nodes) {
+      if (nodes.size < nodesMax) return;
+      nodes.delete(key);
+      if (!entry.used) continue;
+      entry.used = false;
+      nodes.set(key, entry);
+    }
+  }
+
+  function hold({ tokens: present, reserved }: Counted, names: readonly string[]): Room {
+    const tokens = names.map(escapeToken);
+    for (const name of tokens) reserved.set(name, (reserved.get(name) ?? 0) + 1);
+    return {
+      require(name) {
+        if (present.has(escapeToken(name))) return;
+        let total = present.size;
+        for (const other of reserved.keys()) if (!present.has(other)) total++;
+        if (total > propertiesMax) {
+          throw new Refusal("too-many-properties", `The node holds ${present.size} properties.`);
+        }
+      },
+      keep() {
+        for (const name of tokens) present.add(name);
+      },
+      [Symbol.dispose]() {
+        for (const name of tokens) {
+          const left = (reserved.get(name) ?? 1) - 1;
+          if (left > 0) reserved.set(name, left);
+          else reserved.delete(name);
+        }
+      },
+    };
   }
 
   return {
-    async reserve(node, names) {
-      const { tokens: present, reserved } = await counted(node);
-      const tokens = names.map(escapeToken);
-      for (const name of tokens) reserved.set(name, (reserved.get(name) ?? 0) + 1);
-      return {
-        require(name) {
-          if (present.has(escapeToken(name))) return;
-          let total = present.size;
-          for (const other of reserved.keys()) if (!present.has(other)) total++;
-          if (total > propertiesMax) {
-            throw new Refusal("too-many-properties", `The node holds ${present.size} properties.`);
-          }
-        },
-        keep() {
-          for (const name of tokens) present.add(name);
-        },
-        [Symbol.dispose]() {
-          for (const name of tokens) {
-            const left = (reserved.get(name) ?? 1) - 1;
-            if (left > 0) reserved.set(name, left);
-            else reserved.delete(name);
-          }
-        },
-      };
-    },
+    reserve: (node, names) => after(counted(node), (entry) => hold(entry, names)),
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
 }

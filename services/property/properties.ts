@@ -1,5 +1,6 @@
 // The property service: nodes, their properties, leases and types. The folder's public file.
 // In: the log and what follows it. Out: the parts that faces call. Never: a decision; each part makes its own.
+import type { Soon } from "../core/soon.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Fact, Log } from "../store/log.ts";
@@ -24,7 +25,7 @@ export interface PropertyService extends AsyncDisposable {
   readonly nodes: NodeService;
   readonly types: Types;
   /** Ends the leases of a fact whose time has come. */
-  settle(fact: Fact): Promise<Fact | undefined>;
+  settle(fact: Fact): Soon<Fact | undefined>;
   /** How many properties are leased. */
   leased(): number;
 }

@@ -7,6 +7,7 @@ import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
 import { type Visibility, visibilityOfUnknown } from "../core/policy.ts";
 import { Refusal, type RefusalError } from "../core/refusal.ts";
+import type { Soon } from "../core/soon.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Log } from "../store/log.ts";
@@ -33,7 +34,7 @@ export interface TypeWish {
 export interface Types extends AsyncDisposable {
   visibilityOf(owner: Address, name: string): Visibility;
   /** @param at where in the body the value stands. @throws Refusal `value-invalid` with pointers that begin there */
-  check(owner: Address, name: PropertyName, value: Json, at: string): Promise<void>;
+  check(owner: Address, name: PropertyName, value: Json, at: string): Soon<void>;
   list(): readonly TypeShape[];
   get(name: string): TypeShape | undefined;
   put(name: PropertyName, wish: TypeWish): Promise<{ type: TypeShape; created: boolean }>;
@@ -91,16 +92,25 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
     return type && { name: type.name, schema: type.schema, visibility: type.visibility, source: type.source };
   }
 
-  async function check(owner: Address, name: PropertyName, value: Json, at: string): Promise<void> {
-    const trusted = ofDomain.has(name) ? undefined : shipped.get(name);
+  function check(owner: Address, name: PropertyName, value: Json, at: string): Soon<void> {
+    const schema = ofDomain.get(name)?.schema;
+    if (schema !== undefined) return checkAgainst(schema, value, at);
+    const trusted = shipped.get(name);
     if (trusted !== undefined) return refuse(trusted.validate(value), at);
-    const schema = ofDomain.get(name)?.schema ?? (await ownSchema(owner, name));
-    if (schema === undefined) return;
+    if (custom.size === 0 || !custom.has(ownKey(owner, name))) return;
+    return checkOwn(owner, name, value, at);
+  }
+
+  async function checkOwn(owner: Address, name: string, value: Json, at: string): Promise<void> {
+    const schema = await ownSchema(owner, name);
+    if (schema !== undefined) await checkAgainst(schema, value, at);
+  }
+
+  async function checkAgainst(schema: TypeFact["schema"], value: Json, at: string): Promise<void> {
     refuse(errorsOf(await guarded(() => checker.validate(hash(schema), schema, value))), at);
   }
 
   async function ownSchema(owner: Address, name: string): Promise<TypeFact["schema"] | undefined> {
-    if (!custom.has(ownKey(owner, name))) return undefined;
     const fact = await heads.get(subjectOf(rootOf(owner), "type", name));
     return fact && decodeType(fact)?.schema;
   }

@@ -5,6 +5,7 @@ import type { Address, PropertyName } from "../core/address.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { type PropertyState, removeView, type SetWish, setView, visible } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import { type Append, type Fact, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
@@ -126,17 +127,17 @@ export function openWriter(deps: WriterDeps): Writer {
     });
     if (outcome.replayed) return outcome.answer;
     room.keep();
-    await undoOnDeletedNode(nodeSubject, touches, first);
+    if (first !== 0) await undoOnDeletedNode(nodeSubject, touches);
     return placeAnswer(outcome.answer, first);
   }
 
   /** The node may have been deleted while the write was on its way: then the write must not outlive it. */
-  async function undoOnDeletedNode(
-    nodeSubject: string,
-    touches: readonly Touch[],
-    first: number,
-  ): Promise<void> {
-    if (first === 0) return;
+  function undoOnDeletedNode(nodeSubject: string, touches: readonly Touch[]): Soon<void> {
+    const node = heads.get(nodeSubject);
+    if (node instanceof Promise || !isLiveNode(node)) return undoUnlessLive(nodeSubject, touches);
+  }
+
+  async function undoUnlessLive(nodeSubject: string, touches: readonly Touch[]): Promise<void> {
     try {
       if (isLiveNode(await heads.get(nodeSubject))) return;
       await changes.change({
@@ -150,8 +151,8 @@ export function openWriter(deps: WriterDeps): Writer {
     throw new Refusal("not-found", "There is no such node any more.");
   }
 
-  async function settle(fact: Fact): Promise<Fact | undefined> {
-    return fact.subject.includes(".property.") ? await leases.settle(fact) : fact;
+  function settle(fact: Fact): Soon<Fact | undefined> {
+    return fact.subject.includes(".property.") ? leases.settle(fact) : fact;
   }
 
   async function setTouch(

@@ -1,10 +1,11 @@
 // Heads: what this broker knows of the last facts of subjects, so that a write need not read first.
 // In: own acknowledged facts and the feed. Out: a subject's last fact as last known. Never: the last word; each append carries the position it relied on.
+import type { Soon } from "../core/soon.ts";
 import type { Append, Fact, Log } from "./log.ts";
 
 export interface Heads {
   /** The last fact as known here, read from the log if it is not known. */
-  get(subject: string): Promise<Fact | undefined>;
+  get(subject: string): Soon<Fact | undefined>;
   /** What is known without asking the log. */
   peek(subject: string): Fact | undefined;
   /** Forgets what is known and reads it from the log: after a conflict, and where only the truth will do. */
@@ -99,9 +100,9 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
         remember(facts, first);
         return first;
       }),
-    async get(subject) {
+    get(subject) {
       const entry = known.get(subject);
-      if (entry === undefined) return await (reading.get(subject) ?? read(subject));
+      if (entry === undefined) return reading.get(subject) ?? read(subject);
       entry.used = true;
       return entry.fact;
     },

@@ -8,6 +8,7 @@ import { matchNames } from "../core/name-pattern.ts";
 import type { Caller } from "../core/principal.ts";
 import { type PropertyState, visible } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
@@ -44,7 +45,7 @@ export interface WatchDeps {
   /** Whether this caller may see this property: asked for every event, at delivery. */
   readonly maySee: (caller: Caller, owner: Address, name: string) => boolean;
   /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
-  readonly settle: (fact: Fact) => Promise<Fact | undefined>;
+  readonly settle: (fact: Fact) => Soon<Fact | undefined>;
   readonly now: () => number;
 }
 
