@@ -130,7 +130,10 @@ export function openLeases(deps: LeaseDeps): Leases {
     const endingAtOnce = Math.min(sweeping.size + begunAtOnce, endingMax);
     while (sweeping.size < endingAtOnce) {
       const subject = deadlines.take(nowMs);
-      if (subject === undefined) return arm();
+      if (subject === undefined) {
+        arm();
+        return;
+      }
       queued.delete(subject);
       const entry = leased.get(subject);
       if (entry === undefined || sweeping.has(subject)) continue;
