@@ -9,9 +9,9 @@ import { openPropertyService } from "./property/properties.ts";
 import { follow } from "./store/follower.ts";
 import { openHeads } from "./store/heads.ts";
 import type { Log } from "./store/log.ts";
-import { openWatching } from "./watch/watching.ts";
+import { openHistory, openSubscriptions, openWatching, type WatchWish } from "./watch/watching.ts";
 
-export interface BrokerOptions extends Pick<Config, "domain" | "registration"> {
+export interface BrokerOptions extends Pick<Config, "domain" | "registration" | "origins"> {
   readonly adminToken: string;
   /** Facts about nodes: what watchers are fed from. */
   readonly facts: Log;
@@ -35,7 +35,8 @@ const secretsMax = 16 * 1024 * 1024;
 
 /** Resolves when the broker knows the log up to its end. */
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
-  const { domain, registration, adminToken, facts, secrets, now, keeper, log, ailments = () => [] } = options;
+  const { domain, registration, origins, adminToken, facts, secrets, now, keeper, log } = options;
+  const { ailments = () => [] } = options;
   const onTrouble = (message: string): void => log.warn(message);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
@@ -68,18 +69,33 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     registration,
     log: secrets,
     heads: secretHeads,
+    follower: secretsFollower,
     nodes: properties.nodes,
     now,
+    onEmail: (email, address) => watching.registered(email, address),
   });
+  const history = openHistory({ log: facts, follower, domain, now });
+  const subscriptions = openSubscriptions({ log: facts, heads, follower, now, isActive, onTrouble });
   const watching = openWatching({
     log: facts,
     follower,
-    maySee: (caller, owner, name) => properties.reader.maySee(caller, owner, name, "watch"),
+    history,
+    subscriptions,
+    audience: properties.reader.audience,
+    isActive,
+    whoHas: accounts.whoHas,
     settle: properties.settle,
     now,
   });
+
+  /** Until policies exist, whoever exists grants something to every account. */
+  async function isActive(whom: WatchWish["whom"]): Promise<boolean> {
+    const address = "address" in whom ? whom.address : await accounts.whoHas(whom.email);
+    return address !== undefined && (await properties.nodes.exists(address));
+  }
+
   gauge("tidings_leased_properties", "Properties that hold a lease.", properties.leased);
-  gauge("tidings_sessions", "Open streams.", () => watching.sessions);
+  gauge("tidings_sessions", "Open streams.", () => watching.streams);
   gauge(
     "tidings_feed_position",
     "The position up to which this broker knows the log.",
@@ -114,10 +130,14 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     accounts,
     properties,
     watching,
+    subscriptions,
+    origins,
     metrics,
     ailments: whatAils,
     log,
   });
+  // A full disk keeps nobody from reading; the term is begun when there is room.
+  await history.begin().catch((error: Error) => onTrouble(`no new term was begun: ${error.message}`));
   await follower.caughtUp();
 
   return {
@@ -125,6 +145,9 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     async [Symbol.asyncDispose]() {
       await http[Symbol.asyncDispose]();
       watching[Symbol.dispose]();
+      subscriptions[Symbol.dispose]();
+      history[Symbol.dispose]();
+      accounts[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
       headsFollowing[Symbol.dispose]();
       secretsFollowing[Symbol.dispose]();

@@ -16,6 +16,8 @@ export interface Config {
   readonly registration: "open" | "invite" | "closed";
   /** Undefined: generated into the data folder. */
   readonly adminToken: string | undefined;
+  /** Origins of pages that may open sockets and streams, besides the broker's own. */
+  readonly origins: ReadonlySet<string>;
   readonly rateLimit: boolean;
   readonly webhookAllowPrivate: boolean;
   readonly peers: ReadonlyMap<string, string>;
@@ -69,6 +71,12 @@ const settings: readonly Setting[] = [
     fits: (text) => /^[\x21-\x7e]{16,512}$/.test(text),
   },
   {
+    name: "TIDINGS_ORIGINS",
+    fallback: undefined,
+    rule: "origins separated by commas, such as https://example.com",
+    fits: (text) => text.split(",").every((one) => URL.canParse(one) && new URL(one).origin === one),
+  },
+  {
     name: "TIDINGS_RATE_LIMIT",
     fallback: "on",
     rule: "on or off",
@@ -119,6 +127,7 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[]): Con
     replicas: Number(get("REPLICAS")),
     registration: get("REGISTRATION") as Config["registration"],
     adminToken: values.get("TIDINGS_ADMIN_TOKEN"),
+    origins: new Set(get("ORIGINS") === "" ? [] : get("ORIGINS").split(",")),
     rateLimit: get("RATE_LIMIT") === "on",
     webhookAllowPrivate: get("WEBHOOK_ALLOW_PRIVATE") === "true",
     peers: new Map(get("PEERS") === "" ? [] : get("PEERS").split(",").map(splitPair)),

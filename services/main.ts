@@ -58,6 +58,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
     await openBroker({
       domain: config.domain,
       registration: config.registration,
+      origins: config.origins,
       adminToken,
       facts,
       secrets,

@@ -193,3 +193,57 @@ export const Health = Type.Object({
   status: Type.String(),
   reasons: Type.Optional(Type.Array(Type.String())),
 });
+
+const Depth = Type.Enum(["0", "1", "infinity"]);
+const Patterns = Type.Array(Type.String({ maxLength: 127 }), { minItems: 1, maxItems: 100 });
+const Filter = Type.String({
+  minLength: 1,
+  description: "A CEL expression over node, name, value, previous and now; at most 2,048 characters.",
+});
+
+export const SubscriptionPost = Type.Object(
+  {
+    target: Type.String({
+      description: "An address, or mailto: and an e-mail address. It may not exist yet.",
+    }),
+    properties: Type.Optional(Patterns),
+    depth: Type.Optional(Depth),
+    filter: Type.Optional(Filter),
+    reveal: Type.Optional(Type.Array(Type.String({ maxLength: 127 }), { maxItems: 100 })),
+    lease: Type.Optional(Type.Object({ seconds: Type.Number() }, closed)),
+    delivery: Type.Optional(Type.Enum(["stream"])),
+  },
+  closed,
+);
+export type SubscriptionPost = Static<typeof SubscriptionPost>;
+
+export const SubscriptionPatch = Type.Object(
+  {
+    lease: Type.Optional(Type.Object({ seconds: Type.Optional(Type.Number()) }, closed)),
+    filter: Type.Optional(Type.Union([Filter, Type.Null()])),
+    properties: Type.Optional(Patterns),
+  },
+  { ...closed, minProperties: 1 },
+);
+export type SubscriptionPatch = Static<typeof SubscriptionPatch>;
+
+export const Subscription = Type.Object({
+  id: Type.String(),
+  subscriber: Type.String(),
+  target: Type.String(),
+  properties: Type.Array(Type.String()),
+  depth: Depth,
+  filter: Type.Optional(Type.String()),
+  state: Type.Enum(["active", "pending"]),
+  lease: Type.Optional(Type.Object({ id: Type.String(), seconds: Type.Number(), until: Time })),
+  delivery: Type.String(),
+  revealed: Type.Optional(Type.Array(Type.String())),
+});
+export const Subscriptions = Type.Object({ subscriptions: Type.Array(Subscription) });
+
+export const Polled = Type.Object({
+  events: Type.Array(Type.Unsafe<unknown>({ type: "object", description: "A CloudEvent." })),
+  cursor: Type.String(),
+});
+
+export const Ticket = Type.Object({ ticket: Type.String(), expires: Time });

@@ -1,7 +1,7 @@
 // Accounts: registration, tokens, and who a token stands for. The folder's public file.
 // In: handles, passwords, tokens. Out: principals. Never: a secret in clear at rest; tokens are kept as SHA-256, passwords as scrypt.
 import { randomInt } from "node:crypto";
-import { type Address, makeAddress, parseHandle } from "../core/address.ts";
+import { type Address, emailOf, makeAddress, parseHandle } from "../core/address.ts";
 import { timestamp } from "../core/event.ts";
 import {
   allows,
@@ -14,11 +14,15 @@ import {
 import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import { oncePerFact } from "../store/decoded.ts";
+import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
+import { openEmails } from "./emails.ts";
+import { openTokenEndings } from "./endings.ts";
 import { hashPassword, passwordFits } from "./password.ts";
 import { openSignedIn } from "./signed-in.ts";
+import { openTickets } from "./tickets.ts";
 import { type IssuedToken, openTokens, type TokenShape, type TokenWish } from "./tokens.ts";
 
 export type RegistrationMode = "open" | "invite" | "closed";
@@ -30,7 +34,7 @@ export interface Registration {
   readonly displayName?: string | undefined;
 }
 
-export interface Accounts {
+export interface Accounts extends Disposable {
   register(wish: Registration): Promise<{ address: string; token: string }>;
   /** @throws Refusal `unauthenticated` */
   principalOf(token: string): Soon<Principal>;
@@ -39,6 +43,14 @@ export interface Accounts {
   issue(who: Principal, wish: TokenWish): Promise<IssuedToken>;
   list(who: Principal): Promise<readonly TokenShape[]>;
   revoke(who: Principal, tokenId: string): Promise<void>;
+  /** One way into a stream, for a browser. */
+  ticket(who: Principal): Promise<{ ticket: string; expires: string }>;
+  /** Who comes by this ticket, which is good for nobody else from now on. @throws Refusal `unauthenticated` */
+  principalOfTicket(ticket: string): Promise<Principal>;
+  /** Calls back once when the principal's token ends. */
+  awaitEnd(who: Principal, onEnd: () => void): Disposable;
+  /** Who registered with this e-mail address. */
+  whoHas(email: string): Promise<Address | undefined>;
   /** Ends the account, its tokens and everything it held. */
   remove(who: Principal): Promise<void>;
 }
@@ -55,8 +67,11 @@ export interface AccountDeps {
   /** A log of its own, which no feed carries to watchers. */
   readonly log: Log;
   readonly heads: Heads;
+  readonly follower: Follower;
   readonly nodes: AccountNodes;
   readonly now: () => number;
+  /** Somebody registered with this e-mail address, here or at another broker. */
+  readonly onEmail: (email: string, address: Address) => void;
 }
 
 interface AccountFact {
@@ -75,11 +90,19 @@ const numberTries = 20;
 const decodeAccount = oncePerFact((fact) => JSON.parse(fact.body) as AccountFact);
 
 export function openAccounts(deps: AccountDeps): Accounts {
-  const { domain, registration, log, heads, nodes, now } = deps;
+  const { domain, registration, log, heads, follower, nodes, now, onEmail } = deps;
   const prefix = `a.${escapeToken(domain)}`;
   const accountSubject = (local: string): string => `${prefix}.account.${escapeToken(local)}`;
   const tokens = openTokens({ prefix, log, heads, now });
   const signedIn = openSignedIn(heads, now);
+  const tickets = openTickets({ prefix, log, now });
+  const endings = openTokenEndings(follower, tokens.subjectOf, now);
+  const emails = openEmails({
+    prefix,
+    heads,
+    follower,
+    onRegistered: (email, local) => onEmail(email, makeAddress(local, domain)),
+  });
 
   async function register(wish: Registration): Promise<{ address: string; token: string }> {
     if (registration !== "open") {
@@ -112,17 +135,20 @@ export function openAccounts(deps: AccountDeps): Accounts {
     // The node comes first: an account whose node is missing could not be used, a node without an account shows nothing.
     await nodes.create(address, account.kind);
     const { issued, append } = tokens.create(local, { scopes: rights });
-    try {
-      await heads.append([
-        { subject: accountSubject(local), body: JSON.stringify(account), expected: 0 },
-        append,
-      ]);
-    } catch (error) {
-      if (!(error instanceof Conflict)) throw error;
-      await heads.refresh(accountSubject(local));
-      throw taken(local);
+    const subject = accountSubject(local);
+    const email = account.email === undefined ? undefined : emailOf(account.email);
+    for (;;) {
+      const claimed = email && (await emails.claim(email, local));
+      try {
+        const made = { subject, body: JSON.stringify(account), expected: 0 };
+        await heads.append(claimed ? [made, append, claimed] : [made, append]);
+        return { address: address.text, token: issued.token };
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+        if (await heads.refresh(subject)) throw taken(local);
+        // Somebody else took the e-mail address at the same moment: the handle is still free.
+      }
     }
-    return { address: address.text, token: issued.token };
   }
 
   function principalOf(token: string): Soon<Principal> {
@@ -134,9 +160,22 @@ export function openAccounts(deps: AccountDeps): Accounts {
     const account = found && (await accountOf(found.local));
     if (found === undefined || account === undefined) throw unknown();
     const { local, id, scopes, expiresMs, fact } = found;
-    const principal = { address: makeAddress(local, domain), kind: account.kind, scopes, tokenId: id };
+    const address = makeAddress(local, domain);
+    const principal = { address, kind: account.kind, scopes, tokenId: id, expiresMs };
     signedIn.keep(token, principal, expiresMs, [fact, heads.peek(accountSubject(local))]);
     return principal;
+  }
+
+  async function principalOfTicket(ticket: string): Promise<Principal> {
+    const redeemed = await tickets.redeem(ticket);
+    const token = redeemed && (await tokens.get(redeemed.local, redeemed.tokenId));
+    const account = redeemed && (await accountOf(redeemed.local));
+    if (!redeemed || token === undefined || account === undefined) {
+      throw new Refusal("unauthenticated", "The ticket is not known here, used or too old.");
+    }
+    const { local, tokenId } = redeemed;
+    const { scopes, expiresMs } = token;
+    return { address: makeAddress(local, domain), kind: account.kind, scopes, tokenId, expiresMs };
   }
 
   /** The account of a handle, unless it has ended. */
@@ -190,7 +229,9 @@ export function openAccounts(deps: AccountDeps): Accounts {
       ended: true,
     };
     const append = { subject: account.subject, body: JSON.stringify(ended), expected: account.position };
-    await heads.append([append]);
+    const email = emailOf(decodeAccount(account).email ?? "");
+    const released = email && (await emails.release(email, local));
+    await heads.append(released ? [append, released] : [append]);
     await tokens.end(await tokens.list(local));
     await nodes.remove(who.address);
   }
@@ -202,6 +243,17 @@ export function openAccounts(deps: AccountDeps): Accounts {
     issue,
     revoke,
     remove,
+    ticket: tickets.issue,
+    principalOfTicket,
+    awaitEnd: endings.await,
+    async whoHas(email) {
+      const local = await emails.find(email);
+      return local === undefined ? undefined : makeAddress(local, domain);
+    },
+    [Symbol.dispose]() {
+      endings[Symbol.dispose]();
+      emails[Symbol.dispose]();
+    },
     async list(who) {
       return (await tokens.list(who.address.local)).map(({ id, token }) => ({
         id,

@@ -58,6 +58,12 @@ export interface Tokens {
   create(local: string, wish: TokenWish): { issued: IssuedToken; append: Append };
   /** Whose token this is and what it reaches; undefined when it is not good. */
   find(token: string): Promise<FoundToken | undefined>;
+  /** The token of this id, if it is good. */
+  get(
+    local: string,
+    id: string,
+  ): Promise<{ scopes: readonly string[]; expiresMs: number | undefined } | undefined>;
+  subjectOf(local: string, id: string): string;
   list(local: string): Promise<readonly KeptToken[]>;
   end(tokens: readonly KeptToken[]): Promise<void>;
 }
@@ -108,6 +114,15 @@ export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
     return { local, id, scopes: stored.scopes, expiresMs: stored.expiresMs, fact };
   }
 
+  async function get(
+    local: string,
+    id: string,
+  ): Promise<{ scopes: readonly string[]; expiresMs: number | undefined } | undefined> {
+    const fact = await heads.get(subjectOf(local, id));
+    const stored = fact && decodeToken(fact);
+    return stored && isGood(stored) ? { scopes: stored.scopes, expiresMs: stored.expiresMs } : undefined;
+  }
+
   async function list(local: string): Promise<readonly KeptToken[]> {
     const { facts } = await log.snapshot([`${prefix}.token.${escapeToken(local)}.*`]);
     const kept: KeptToken[] = [];
@@ -129,7 +144,7 @@ export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
     return expiresMs === undefined || expiresMs > now();
   }
 
-  return { create, find, list, end };
+  return { create, find, get, subjectOf, list, end };
 }
 
 const decodeToken = oncePerFact((fact): TokenFact | undefined => {

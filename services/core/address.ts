@@ -15,6 +15,9 @@ export interface Address {
   readonly text: string;
 }
 
+/** A node alone, with the nodes right under it, or with everything under it. */
+export type Depth = "0" | "1" | "infinity";
+
 const localPattern = /^[a-z0-9][a-z0-9._+-]{0,63}$/;
 const labelPattern = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const segmentPattern = /^[A-Za-z0-9._~-]{1,64}$/;
@@ -51,6 +54,15 @@ export function parseHandle(given: string): string {
   return local;
 }
 
+/** RFC 5321 §4.5.3.1: what a mailbox may be at most. */
+const emailPattern = /^[^\s@<>"(),:;[\]\\]{1,64}@[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+
+/** One spelling of an e-mail address, in lower case: no provider in use tells `Ann@` from `ann@`. Undefined if it is none. */
+export function emailOf(text: string): string | undefined {
+  const email = text.toLowerCase();
+  return emailPattern.test(email) ? email : undefined;
+}
+
 export function isDomain(text: string): boolean {
   return text.length <= 253 && text.split(".").every((label) => labelPattern.test(label));
 }
@@ -63,6 +75,13 @@ export function parsePropertyName(given: string): PropertyName {
 /** The address of the account that a node lies under. */
 export function rootOf(address: Address): Address {
   return address.path.length === 0 ? address : makeAddress(address.local, address.domain);
+}
+
+/** Whether a path lies within the depth of a node's path. */
+export function isWithin(path: readonly string[], top: readonly string[], depth: Depth): boolean {
+  const below = path.length - top.length;
+  if (below < 0 || (depth === "0" && below > 0) || (depth === "1" && below > 1)) return false;
+  return top.every((segment, index) => segment === path[index]);
 }
 
 export function parentOf(address: Address): Address {

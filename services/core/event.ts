@@ -82,6 +82,52 @@ export function propertyRemoved(change: PropertyChange, reason: ChangeReason): T
   return propertyEvent(change, "property.removed", data);
 }
 
+export interface NodeRegistration {
+  readonly epoch: string;
+  readonly node: string;
+  readonly kind: string;
+  readonly revision: number;
+  readonly timeMs: number;
+}
+
+export function nodeRegistered({ epoch, node, kind, revision, timeMs }: NodeRegistration): TidingsEvent {
+  return {
+    specversion: "1.0",
+    id: `${epoch}-${revision}`,
+    source: `/nodes/${node}`,
+    type: `${typePrefix}node.registered`,
+    time: timestamp(timeMs),
+    data: { node, kind },
+  };
+}
+
+export type SubscriptionState = "active" | "pending" | "ended";
+
+export interface SubscriptionChange {
+  readonly subscriber: string;
+  readonly id: string;
+  readonly target: string;
+  readonly state: SubscriptionState;
+  readonly reason?: string | undefined;
+  readonly timeMs: number;
+  /** Tells one change of the same subscription from another. */
+  readonly mark: string;
+}
+
+/** To the watcher: what became of its subscription. */
+export function subscriptionEvent(change: SubscriptionChange): TidingsEvent {
+  const { subscriber, id, target, state, reason, timeMs, mark } = change;
+  const data = reason === undefined ? { id, target } : { id, target, reason };
+  return {
+    specversion: "1.0",
+    id: `${id}-${mark}-${state}`,
+    source: `/nodes/${subscriber}`,
+    type: `${typePrefix}subscription.${state}`,
+    time: timestamp(timeMs),
+    data,
+  };
+}
+
 /** An event about the stream itself: live, bookmark, reset. `about` is the account it belongs to, or "anonymous". */
 export function streamEvent(
   kind: "live" | "bookmark" | "reset",

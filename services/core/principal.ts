@@ -14,6 +14,8 @@ export interface Principal {
   /** Such as `read` or `write:travel`. */
   readonly scopes: readonly string[];
   readonly tokenId: string;
+  /** When the token ends, in ms since 1970; absent: it does not end by itself. */
+  readonly expiresMs?: number | undefined;
 }
 
 /** Nobody in particular: a caller without a token. */

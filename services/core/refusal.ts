@@ -66,6 +66,12 @@ export const refusals = {
     title: "This domain does not take registrations",
     remedy: "Ask the operator of the domain for an account.",
   },
+  "origin-refused": {
+    status: 403,
+    title: "This page may not open a stream here",
+    remedy:
+      "The page comes from an origin that this broker does not serve. Ask its operator to add the origin to TIDINGS_ORIGINS.",
+  },
   "not-found": {
     status: 404,
     title: "There is nothing here for you",
@@ -113,6 +119,11 @@ export const refusals = {
     title: "The value is too large",
     remedy: "A value may have 64 KiB as JSON. Keep large things elsewhere and publish their address.",
   },
+  "upgrade-required": {
+    status: 426,
+    title: "This resource speaks WebSocket",
+    remedy: "Open a WebSocket here with the subprotocol `tidings.v1` (RFC 6455).",
+  },
   "unsupported-media-type": {
     status: 415,
     title: "The body is of a type that is not understood here",
@@ -123,10 +134,22 @@ export const refusals = {
     title: "The lease cannot be granted",
     remedy: "A lease lasts from 1 second to 30 days (2592000 seconds); fractions are allowed.",
   },
+  "bad-filter": {
+    status: 422,
+    title: "This is not a filter",
+    remedy:
+      'A filter is a CEL expression that is true or false, of at most 2,048 characters, over node, name, value, previous and now, such as `value.seats > 2 && value.city in ["Oslo", "Bergen"]`. `detail` says where it fails.',
+  },
   "too-deep": {
     status: 422,
     title: "The JSON nests too deep",
     remedy: "At most 32 levels are allowed. Flatten the value.",
+  },
+  "too-many-subscriptions": {
+    status: 422,
+    title: "You hold too many subscriptions",
+    remedy:
+      "An account holds at most 10,000 subscriptions. End some, or watch several nodes of one account by one with depth `infinity`.",
   },
   "too-many-properties": {
     status: 422,

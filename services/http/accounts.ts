@@ -1,7 +1,15 @@
 // /v1/accounts, /v1/me, /v1/tokens: who there is, and how they prove it.
 // In: HTTP requests. Out: calls to accounts/, answers. Never: a token shown twice.
 import type { FastifyInstance } from "fastify";
-import { Account, AccountPost, IssuedToken, Me, TokenPost, Tokens } from "../../schemas/wire/shapes.ts";
+import {
+  Account,
+  AccountPost,
+  IssuedToken,
+  Me,
+  Ticket,
+  TokenPost,
+  Tokens,
+} from "../../schemas/wire/shapes.ts";
 import type { Accounts } from "../accounts/accounts.ts";
 import { parseAddress } from "../core/address.ts";
 import type { Principal } from "../core/principal.ts";
@@ -120,5 +128,18 @@ export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Ac
       await accounts.revoke(request.caller as Principal, request.params.id);
       return reply.code(204).send();
     },
+  );
+
+  app.post(
+    "/v1/tickets",
+    describe({
+      id: "makeTicket",
+      summary: "A ticket with which a browser opens one stream or socket, within 30 seconds",
+      tag,
+      access: "account",
+      answers: { 201: { description: "For `?ticket=`. It is shown once and good once.", schema: Ticket } },
+      refusals: ["storage-full"],
+    }),
+    async (request, reply) => reply.code(201).send(await accounts.ticket(request.caller as Principal)),
   );
 }

@@ -28,7 +28,9 @@ export function authenticator(
   return (request) => {
     const access: Access = request.routeOptions.config.access ?? "open";
     if (access === "open") return undefined;
-    const token = bearerOf(request);
+    const token = bearerOf(request.headers.authorization);
+    const ticket = request.routeOptions.config.takesTicket && ticketOf(request);
+    if (ticket && token === undefined) return accounts.principalOfTicket(ticket);
     if (access === "operator") return isOperator(token) ? undefined : refuseOthers(token);
     if (token === undefined) {
       if (access === "account") throw new Refusal("unauthenticated", "A bearer token is needed.");
@@ -43,8 +45,12 @@ export function authenticator(
   };
 }
 
-function bearerOf({ headers }: FastifyRequest): string | undefined {
-  const header = headers.authorization;
+function ticketOf({ query }: FastifyRequest): string | undefined {
+  const { ticket } = query as { ticket?: unknown };
+  return typeof ticket === "string" && ticket !== "" ? ticket : undefined;
+}
+
+export function bearerOf(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   const token = /^Bearer +([\x21-\x7e]{1,600})$/i.exec(header)?.[1];
   if (token === undefined) throw new Refusal("unauthenticated", "Authorization must be `Bearer <token>`.");

@@ -1,51 +1,42 @@
 // /v1/events: what a caller watches, as Server-Sent Events (WHATWG HTML §9.2).
 // In: a request with targets and perhaps a cursor. Out: a stream of CloudEvents. Never: a second write while the socket is full; the session keeps the latest meanwhile.
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import { parseAddress } from "../core/address.ts";
-import { type Cursor, parseCursor } from "../core/cursor.ts";
-import { parseNamePatterns } from "../core/name-pattern.ts";
-import { requireScope } from "../core/principal.ts";
-import { Refusal } from "../core/refusal.ts";
-import type { Delivery, Target, Watcher, Watching } from "../watch/watching.ts";
+import type { Delivery, Watcher, Watching } from "../watch/watching.ts";
 import { describe } from "./route.ts";
+import type { Streams } from "./streams.ts";
+import { readWatchQuery, type WatchQueryShape, watchQuery } from "./watch-query.ts";
 
 const EventsQuery = Type.Object(
   {
-    watch: Type.Optional(
-      Type.Array(Type.String(), {
-        description: "address, or address:name,name; may be repeated.",
-        maxItems: 1_000,
-      }),
-    ),
-    after: Type.Optional(Type.String({ description: "A cursor: resume after it." })),
+    ...watchQuery,
+    ticket: Type.Optional(Type.String({ description: "In place of the Authorization header, once." })),
   },
   { additionalProperties: false },
 );
 
-interface EventsQueryShape {
-  watch?: string[];
-  after?: string;
-}
-
 const heartbeatMs = 15_000;
 /** What a client waits before it reconnects. */
 const retryMs = 1_000;
+/** At the end of a broker its clients come back at different times. */
+const drainRetryMsMax = 2_000;
 
 export interface EventDeps {
   readonly watching: Watching;
-  /** Ends every stream. */
-  readonly closing: AbortSignal;
+  readonly streams: Streams;
 }
 
-export function eventRoutes(app: FastifyInstance, { watching, closing }: EventDeps): void {
-  app.get<{ Querystring: EventsQueryShape }>(
+export function eventRoutes(app: FastifyInstance, { watching, streams }: EventDeps): void {
+  app.get<{ Querystring: WatchQueryShape }>(
     "/v1/events",
     describe({
       id: "events",
       summary: "Watch properties: the present state, then every change, as Server-Sent Events",
+      description:
+        "Carries every subscription of the caller, and with `watch` more for as long as the stream is open.",
       tag: "Watching",
       access: "caller",
+      takesTicket: true,
       headers: { "last-event-id": "A cursor: resume after it." },
       query: EventsQuery,
       answers: {
@@ -54,41 +45,43 @@ export function eventRoutes(app: FastifyInstance, { watching, closing }: EventDe
       refusals: ["bad-address", "bad-cursor", "bad-name", "scope-missing", "unauthenticated"],
     }),
     async (request, reply) => {
-      const targets = (request.query.watch ?? []).map(parseTarget);
-      if (request.caller === undefined && targets.length === 0) {
-        throw new Refusal("unauthenticated", "Without a token a stream needs ?watch=.");
-      }
-      if (request.caller) for (const { properties } of targets) requireWatch(request, properties);
-      const after = cursorOf(request);
+      const { caller } = request;
+      const { targets, after } = readWatchQuery(request, request.headers["last-event-id"]);
+      const response = reply.raw;
       let watcher: Watcher | undefined;
       let isFull = false;
-      const response = reply.raw;
 
       function write(): void {
-        if (watcher === undefined || isFull || response.destroyed) return;
-        const deliveries = watcher.session.take();
-        if (deliveries.length === 0) return;
-        // One system call for all that is owed now: also a group of changes is never half on the wire.
-        isFull = !response.write(deliveries.map(frame).join(""));
+        while (watcher !== undefined && !isFull && !response.writableEnded && !response.destroyed) {
+          const deliveries = watcher.take();
+          if (deliveries.length === 0) return;
+          // One system call for all that is owed now: also a group of changes is never half on the wire.
+          isFull = !response.write(framed(deliveries));
+        }
       }
 
-      const opened = await watching.watch(request.caller, targets, after, {
+      const opened = await watching.open({
+        caller,
+        targets,
+        own: caller !== undefined,
+        after,
         onReady: write,
-        // The client comes back with its cursor and gets what it missed.
-        onOverflow: () => response.destroy(),
       });
       reply.hijack();
       response.writeHead(200, {
+        ...reply.getHeaders(),
         "content-type": "text/event-stream; charset=utf-8",
         "cache-control": "no-store",
         "x-accel-buffering": "no",
-      });
+      } as Record<string, string>);
       response.write(`retry: ${retryMs}\n\n`);
       const heartbeat = setInterval(() => {
         if (!isFull) isFull = !response.write(": \n\n");
       }, heartbeatMs);
-      const end = (): void => void response.end();
-      closing.addEventListener("abort", end, { once: true });
+      const stream = streams.add(caller, (why) => {
+        const retry = Math.round(Math.random() * drainRetryMsMax);
+        response.end(why === "draining" ? `retry: ${retry}\n\n` : "");
+      });
       response.on("drain", () => {
         isFull = false;
         write();
@@ -96,47 +89,33 @@ export function eventRoutes(app: FastifyInstance, { watching, closing }: EventDe
       response.on("error", () => response.destroy());
       response.on("close", () => {
         clearInterval(heartbeat);
-        closing.removeEventListener("abort", end);
+        stream[Symbol.dispose]();
         opened[Symbol.dispose]();
       });
       watcher = opened;
       if (response.destroyed) opened[Symbol.dispose]();
-      else if (closing.aborted) end();
       else write();
     },
   );
 }
 
-/** `address` or `address:names`; an address may begin with `acct:`. */
-function parseTarget(text: string): Target {
-  const bare = text.startsWith("acct:") ? text.slice(5) : text;
-  const colon = bare.indexOf(":");
-  const node = parseAddress(colon < 0 ? bare : bare.slice(0, colon));
-  const names = colon < 0 ? "" : bare.slice(colon + 1);
-  if (colon >= 0 && names === "") throw new Refusal("bad-name", "After the colon stand the names to watch.");
-  return { node, properties: names === "" ? [] : parseNamePatterns(names) };
+function framed(deliveries: readonly Delivery[]): string {
+  let text = "";
+  for (const delivery of deliveries) text += frame(delivery);
+  return text;
 }
 
-function requireWatch({ caller }: FastifyRequest, properties: readonly string[]): void {
-  if (caller === undefined) return;
-  if (properties.length === 0) requireScope(caller, "watch");
-  for (const name of properties) requireScope(caller, "watch", name);
-}
-
-/** Last-Event-ID comes from a reconnecting client and knows more than the URL that it was first given. */
-function cursorOf(request: FastifyRequest<{ Querystring: EventsQueryShape }>): Cursor | undefined {
-  const text = request.headers["last-event-id"] ?? request.query.after;
-  if (text === undefined || text === "") return undefined;
-  if (typeof text !== "string") throw new Refusal("bad-cursor", "One cursor is enough.");
-  return parseCursor(text);
-}
-
-function frame({ shared: event, skipped }: Delivery): string {
-  const head = `id: ${event.cursor}\nevent: ${event.event.type}\ndata: `;
+function frame({ shared, cursor, skipped }: Delivery): string {
+  const { event, json } = shared;
   if (skipped > 0) {
-    const declared = { ...event.event, data: { ...event.event.data, skipped } };
-    return `${head}${JSON.stringify(declared)}\n\n`;
+    const declared = { ...event, data: { ...event.data, skipped } };
+    return block(cursor, event.type, JSON.stringify(declared));
   }
-  event.framed ??= `${head}${event.json}\n\n`;
-  return event.framed;
+  if (cursor !== shared.cursor) return block(cursor, event.type, json);
+  shared.framed ??= block(cursor, event.type, json);
+  return shared.framed;
+}
+
+function block(cursor: string, type: string, json: string): string {
+  return `id: ${cursor}\nevent: ${type}\ndata: ${json}\n\n`;
 }

@@ -3,13 +3,12 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { Node, NodeNames, NodePatch, NodePut, Patched } from "../../schemas/wire/shapes.ts";
-import { type PropertyName, parseAddress, parsePropertyName } from "../core/address.ts";
+import { type Depth, type PropertyName, parseAddress, parsePropertyName } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import {
-  type Depth,
   type NodeShape,
   type PropertyService,
   requireOwner,

@@ -19,7 +19,7 @@ const retryAfterSeconds: Partial<Record<RefusalCode, number>> = {
   "rate-limited": 10,
 };
 
-function problemOf({ code, message, errors }: Refusal): ProblemBody {
+export function problemOf({ code, message, errors }: Refusal): ProblemBody {
   const { status, title } = refusals[code];
   const body = { type: `/problems/${code}`, title, status, code, detail: message };
   return errors === undefined ? body : { ...body, errors };
@@ -40,7 +40,7 @@ export function handleError(error: unknown, request: FastifyRequest, reply: Fast
 }
 
 /** What a caller is told of an error from any depth. */
-function refusalOf(error: unknown): Refusal {
+export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   if (error instanceof LogUnavailable) {
     return error.full
@@ -63,7 +63,9 @@ function refusalOf(error: unknown): Refusal {
 }
 
 function fromFastify(error: FastifyError): Refusal {
-  if (error.validation !== undefined) return invalid(error);
+  if (error.validation !== undefined) {
+    return invalid(error.validationContext ?? "request", error.validation as unknown as Failure[]);
+  }
   switch (error.code) {
     case "FST_ERR_CTP_BODY_TOO_LARGE":
       return new Refusal("body-too-large", "The body has more than 256 KiB.");
@@ -83,9 +85,9 @@ function fromFastify(error: FastifyError): Refusal {
   }
 }
 
-function invalid(error: FastifyError): Refusal {
-  const where = error.validationContext ?? "request";
-  const errors = (error.validation ?? []).map(({ instancePath, params, message, keyword }) => {
+/** What does not fit a shape, with a pointer to each place. */
+export function invalid(where: string, failures: readonly Failure[]): Refusal {
+  const errors = failures.map(({ instancePath, params, message, keyword }) => {
     const named = keyword === "additionalProperties" ? params?.additionalProperty : undefined;
     const pointer = named === undefined ? instancePath : `${instancePath}/${escapePointer(String(named))}`;
     return { pointer, detail: named === undefined ? (message ?? "does not fit") : "is not known here" };
@@ -95,6 +97,13 @@ function invalid(error: FastifyError): Refusal {
     ? `The ${where} does not fit: ${`${first.pointer} ${first.detail}`.trim()}.`
     : `The ${where} does not fit.`;
   return new Refusal("bad-request", detail, errors);
+}
+
+interface Failure {
+  readonly instancePath: string;
+  readonly keyword: string;
+  readonly params?: Record<string, unknown>;
+  readonly message?: string | undefined;
 }
 
 /** RFC 6901 §3. */

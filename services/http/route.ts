@@ -16,6 +16,7 @@ declare module "fastify" {
   }
   interface FastifyContextConfig {
     access?: Access;
+    takesTicket?: boolean;
   }
 }
 
@@ -24,6 +25,8 @@ export interface RouteDescription {
   readonly summary: string;
   readonly tag: string;
   readonly access: Access;
+  /** A browser may come with `?ticket=` in place of a header. */
+  readonly takesTicket?: boolean;
   readonly description?: string;
   readonly params?: Record<string, string>;
   readonly query?: TSchema;
@@ -47,7 +50,19 @@ function refusalsOf(route: RouteDescription): readonly RefusalCode[] {
 }
 
 export function describe(route: RouteDescription): RouteShorthandOptions {
-  const { id, summary, tag, access, description, params, query, body, headers, answers } = route;
+  const {
+    id,
+    summary,
+    tag,
+    access,
+    takesTicket = false,
+    description,
+    params,
+    query,
+    body,
+    headers,
+    answers,
+  } = route;
   const schema: Record<string, unknown> = {
     operationId: id,
     summary,
@@ -60,7 +75,7 @@ export function describe(route: RouteDescription): RouteShorthandOptions {
   if (headers) schema.headers = stringObject(headers, false);
   if (query) schema.querystring = query;
   if (body) schema.body = body;
-  return { schema, config: { access } };
+  return { schema, config: { access, takesTicket } };
 }
 
 function describeAnswers(answers: RouteDescription["answers"]): Record<string, unknown> {

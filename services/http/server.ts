@@ -1,6 +1,6 @@
 // The HTTP face: one fastify instance with every resource on it. The folder's public file.
 // In: the services. Out: a listening server, and its graceful end. Never: a decision about properties; it parses, calls and answers.
-import type { Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
 import Fastify, {
   type FastifyBaseLogger,
@@ -12,18 +12,23 @@ import Fastify, {
 import type { Registry } from "prom-client";
 import type { Accounts } from "../accounts/accounts.ts";
 import { parseJson } from "../core/json.ts";
+import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { PropertyService } from "../property/properties.ts";
-import type { Watching } from "../watch/watching.ts";
+import type { Subscriptions, Watching } from "../watch/watching.ts";
 import { accountRoutes } from "./accounts.ts";
-import { authenticator } from "./auth.ts";
+import { authenticator, bearerOf } from "./auth.ts";
 import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
 import { leaseRoutes } from "./leases.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { openApi } from "./openapi.ts";
+import { pollRoutes } from "./poll.ts";
 import { handleError, sendProblem } from "./problem.ts";
 import { propertyRoutes } from "./properties.ts";
+import { socketRoutes } from "./socket.ts";
+import { openStreams } from "./streams.ts";
+import { subscriptionRoutes } from "./subscriptions.ts";
 import { typeRoutes } from "./types.ts";
 import { ajvCompiler } from "./validation.ts";
 
@@ -33,6 +38,9 @@ export interface HttpDeps {
   readonly accounts: Accounts;
   readonly properties: PropertyService;
   readonly watching: Watching;
+  readonly subscriptions: Subscriptions;
+  /** Origins of pages that may open sockets and streams, besides the broker's own. */
+  readonly origins: ReadonlySet<string>;
   readonly metrics: Registry;
   /** Why the broker cannot serve right now; none when it can. */
   readonly ailments: () => Promise<readonly string[]>;
@@ -74,7 +82,8 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   app.setValidatorCompiler(ajvCompiler());
   app.setSerializerCompiler(() => (body) => JSON.stringify(body));
   parseStrictly(app);
-  const streams = new AbortController();
+  const streams = openStreams(deps.accounts);
+  const closing = new AbortController();
   const callerOf = authenticator(deps.accounts, deps.adminToken);
   app.addHook("onRequest", (request, reply, done) => {
     mark(request, reply);
@@ -90,6 +99,15 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     }, done);
   });
 
+  async function callerOfUpgrade(
+    { headers }: IncomingMessage,
+    ticket: string | undefined,
+  ): Promise<Principal | undefined> {
+    const token = bearerOf(headers.authorization);
+    if (token !== undefined) return await deps.accounts.principalOf(token);
+    return ticket === undefined ? undefined : await deps.accounts.principalOfTicket(ticket);
+  }
+
   const routes = new Map<string, Set<string>>();
   app.addHook("onRoute", ({ url, method }) => {
     const methods = routes.get(url) ?? new Set<string>();
@@ -102,7 +120,10 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   propertyRoutes(app, deps);
   leaseRoutes(app, deps);
   typeRoutes(app, deps);
-  eventRoutes(app, { ...deps, closing: streams.signal });
+  subscriptionRoutes(app, deps);
+  eventRoutes(app, { ...deps, streams });
+  pollRoutes(app, { ...deps, streams });
+  socketRoutes(app, { ...deps, streams, callerOf: callerOfUpgrade });
   healthRoutes(app, deps);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?")[0] ?? "";
@@ -116,13 +137,14 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     );
   });
   await app.ready();
-  const untouched = untouchedSockets(app.server, streams.signal);
+  const untouched = untouchedSockets(app.server, closing.signal);
 
   return {
     app,
     listen: async (host, port) => await app.listen({ host, port }),
     async [Symbol.asyncDispose]() {
-      streams.abort();
+      closing.abort();
+      await streams.drain();
       for (const socket of untouched) socket.destroy();
       // A connection that stays open after its last answer would hold the end up.
       const idle = setInterval(() => app.server.closeIdleConnections(), closeIdleMs);

@@ -1,15 +1,9 @@
 // Facts of properties and nodes on their way into the log and out of it.
 // In: states, and the facts that they follow. Out: appends on condition that those facts still are the last. Never: an append without a condition.
-import {
-  encodeProperty,
-  isTombstone,
-  isTombstoneBody,
-  type NodeFact,
-  tombstoneSeconds,
-} from "../core/fact.ts";
+import { encodeProperty, isTombstone, isTombstoneBody, tombstoneSeconds } from "../core/fact.ts";
 import { type PropertyState, settleRevisions } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
-import { oncePerFact } from "../store/decoded.ts";
+import { nodeOf } from "../store/decoded.ts";
 import type { Append, Fact } from "../store/log.ts";
 import { placeOf } from "../store/subjects.ts";
 import type { Known } from "./change.ts";
@@ -26,14 +20,8 @@ export function propertyAppend(subject: string, next: PropertyState, fact: Fact 
   return isTombstone(next) ? { ...append, keepSeconds: tombstoneSeconds } : append;
 }
 
-/** Undefined for a node that was deleted. */
-export const decodeNode = oncePerFact((fact): NodeFact | undefined => {
-  const node = JSON.parse(fact.body) as Partial<NodeFact>;
-  return node.nodeKind === undefined ? undefined : (node as NodeFact);
-});
-
 export function isLiveNode(fact: Fact | undefined): boolean {
-  return fact !== undefined && decodeNode(fact) !== undefined;
+  return fact !== undefined && nodeOf(fact) !== undefined;
 }
 
 /** The ends of whatever these facts are, on condition that they are still the last ones. */
@@ -53,9 +41,11 @@ export function isLive(fact: Fact): boolean {
     case "property":
       return !isTombstoneBody(fact.body);
     case "node":
+    case "subscription":
     case "type":
       return fact.body !== "{}";
     case "once":
+    case "term":
       return false;
   }
 }

@@ -1,6 +1,8 @@
 // Leases: which properties are leased, until when, and by which lease; and their end.
 // In: the feed. Out: tombstones and default values at the deadline, on the lease's own position as the condition.
 // Never: an end before the deadline, or one that undoes a renewal that got in first.
+
+import { Deadlines } from "../core/deadlines.ts";
 import { deadline, endLeases } from "../core/property.ts";
 import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
@@ -8,7 +10,6 @@ import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log } from "../store/log.ts";
 import { propertyAppend } from "./appends.ts";
-import { Deadlines } from "./deadlines.ts";
 
 export interface LeaseDeps {
   readonly log: Log;

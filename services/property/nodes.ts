@@ -4,10 +4,11 @@ import { type Address, parentOf } from "../core/address.ts";
 import type { NodeFact } from "../core/fact.ts";
 import type { NodeKind } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import { nodeOf } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
 import { factsOfTree, placeOf, subjectOf } from "../store/subjects.ts";
-import { decodeNode, isLive, isLiveNode, tombstones } from "./appends.ts";
+import { isLive, isLiveNode, tombstones } from "./appends.ts";
 import type { Changes } from "./change.ts";
 
 export interface NodeService {
@@ -42,7 +43,7 @@ export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeS
           throw new Refusal("no-parent", `There is no node ${parentOf(address).text}.`);
         }
         const fact = known.get(subject);
-        const present = fact && decodeNode(fact);
+        const present = fact && nodeOf(fact);
         if (present?.nodeKind === kind) return { appends: [], outcome: false };
         const node: NodeFact = { nodeKind: kind, createdMs: present?.createdMs ?? Math.floor(now()) };
         const append = { subject, body: JSON.stringify(node), expected: fact?.position ?? 0 };

@@ -14,7 +14,7 @@ import { openTypes, type Types } from "./types.ts";
 import { openWriter, type Writer } from "./writer.ts";
 
 export type { OnceKey } from "./once.ts";
-export type { Depth, NodeShape } from "./reader.ts";
+export type { NodeShape } from "./reader.ts";
 export type { TypeShape } from "./types.ts";
 export { type Condition, requireOwner, type Terms, type ValueWish } from "./wishes.ts";
 

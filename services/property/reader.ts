@@ -1,20 +1,17 @@
 // Reading: nodes and properties as one caller may see them.
 // In: a caller, an address, a selection. Out: answers straight from the log. Never: a leased value after its deadline, or what the caller may not see.
-import { type Address, rootOf } from "../core/address.ts";
-import { mayDeliver } from "../core/policy.ts";
+import { type Address, type Depth, rootOf } from "../core/address.ts";
+import { mayDeliver, type Visibility, visibilityOfUnknown } from "../core/policy.ts";
 import { allows, type Caller, type NodeKind, requireScope } from "../core/principal.ts";
 import { deadline } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
-import { stateOf } from "../store/decoded.ts";
+import { nodeOf, stateOf } from "../store/decoded.ts";
 import type { Fact, Log } from "../store/log.ts";
-import { factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
+import { factsOfEveryPath, factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
 import { type PropertyShape, propertyShape } from "./answer.ts";
-import { decodeNode } from "./appends.ts";
 import type { Leases } from "./leases.ts";
 
 import type { Types } from "./types.ts";
-
-export type Depth = "0" | "1" | "infinity";
 
 export interface NodeShape {
   readonly address: string;
@@ -28,8 +25,8 @@ export interface Reader {
   node(caller: Caller, address: Address, select: (name: string) => boolean, depth: Depth): Promise<NodeShape>;
   /** @throws Refusal `not-found` */
   property(caller: Caller, address: Address, name: string): Promise<PropertyShape>;
-  /** Whether this caller, by this right of its token, may see this property now. The one question that every exit asks. */
-  maySee(caller: Caller, owner: Address, name: string, right: "read" | "watch"): boolean;
+  /** Who may see, by the right `watch` of its token, a property of this name; without a name, who may know of the node. */
+  audience(owner: Address, name: string): (caller: Caller) => boolean;
 }
 
 export interface ReaderDeps {
@@ -48,10 +45,13 @@ interface Found {
 }
 
 export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
-  function maySee(caller: Caller, owner: Address, name: string, right: "read" | "watch"): boolean {
-    if (caller && !allows(caller.scopes, right, name)) return false;
-    const visibility = types.visibilityOf(owner, name);
-    return mayDeliver({ owner: rootOf(owner).text, watcher: caller?.address.text, visibility });
+  function audience(owner: Address, name: string): (caller: Caller) => boolean {
+    const visibility = name === "" ? visibilityOfUnknown : types.visibilityOf(owner, name);
+    return (caller) => sees(caller, owner, visibility, name, "watch");
+  }
+
+  function maySee(caller: Caller, owner: Address, name: string): boolean {
+    return sees(caller, owner, types.visibilityOf(owner, name), name, "read");
   }
 
   async function property(caller: Caller, address: Address, name: string): Promise<PropertyShape> {
@@ -60,7 +60,7 @@ export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
     const fact = await log.last(subject);
     const settled = fact && (await leases.settle(fact));
     const shape = settled && propertyShape(address.text, name, stateOf(settled));
-    if (shape === undefined || !maySee(caller, address, name, "read")) throw notFound();
+    if (shape === undefined || !maySee(caller, address, name)) throw notFound();
     return shape;
   }
 
@@ -74,23 +74,19 @@ export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
     const filters =
       depth === "0"
         ? [subjectOf(address, "node"), factsOfNode(address, "property")]
-        : [everyPath(address, "node"), everyPath(address, "property")];
+        : [factsOfEveryPath(address, "node"), factsOfEveryPath(address, "property")];
     const facts = await settledFacts(filters);
     const found = new Map<string, Found>();
     for (const fact of facts) {
       const place = placeOf(fact.subject);
       if (place.kind !== "node") continue;
-      const decoded = decodeNode(fact);
+      const decoded = nodeOf(fact);
       // A name such as __proto__ cannot occur: property names start with a letter or digit.
       if (decoded) found.set(place.address.text, { kind: decoded.nodeKind, properties: {} });
     }
     for (const fact of facts) {
       const place = placeOf(fact.subject);
-      if (
-        place.kind !== "property" ||
-        !select(place.name) ||
-        !maySee(caller, place.address, place.name, "read")
-      )
+      if (place.kind !== "property" || !select(place.name) || !maySee(caller, place.address, place.name))
         continue;
       const shape = propertyShape(place.address.text, place.name, stateOf(fact));
       const into = found.get(place.address.text);
@@ -113,7 +109,19 @@ export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
     throw new Refusal("unavailable", "Leases on this node keep ending faster than it can be read.");
   }
 
-  return { node, property, maySee };
+  return { node, property, audience };
+}
+
+/** The one question that every exit asks: of the token, and of what its owner grants. */
+function sees(
+  caller: Caller,
+  owner: Address,
+  visibility: Visibility,
+  name: string,
+  right: "read" | "watch",
+): boolean {
+  if (caller && !allows(caller.scopes, right, name === "" ? undefined : name)) return false;
+  return mayDeliver({ owner: rootOf(owner).text, watcher: caller?.address.text, visibility });
 }
 
 function isOver(fact: Fact, nowMs: number): boolean {
@@ -142,11 +150,6 @@ function assemble(
     if (child) children.push(child);
   }
   return sees || children.length > 0 ? { address, kind, properties, children } : undefined;
-}
-
-function everyPath(address: Address, kind: "node" | "property"): string {
-  const [t, domain, local] = subjectOf(address, kind).split(".");
-  return `${t}.${domain}.${local}.*.${kind}.*`;
 }
 
 /** The same for what does not exist and for what may not be seen. */

@@ -3,7 +3,7 @@
 import { type Address, makeAddress } from "../core/address.ts";
 import { Refusal } from "../core/refusal.ts";
 
-export type FactKind = "node" | "property" | "type" | "once";
+export type FactKind = "node" | "property" | "subscription" | "type" | "once" | "term";
 
 export interface Place {
   readonly address: Address;
@@ -48,6 +48,11 @@ export function subjectOf(address: Address, kind: FactKind, name = ""): string {
 /** Every fact of one node, its children's not among them. */
 export function factsOfNode(address: Address, kind?: FactKind): string {
   return `${nodePrefix(address)}.${kind ?? "*"}.*`;
+}
+
+/** Facts of one kind of an account's node and of all nodes under it. */
+export function factsOfEveryPath(address: Address, kind: FactKind): string {
+  return `t.${escapeToken(address.domain)}.${escapeToken(address.local)}.*.${kind}.*`;
 }
 
 /** Every fact of an account's node and of all nodes under it. */

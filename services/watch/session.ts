@@ -1,4 +1,4 @@
-// A session: the latest event of each property that a watcher is owed, until its transport takes them.
+// A session: the latest event of each property that a reader is owed, until its transport takes them.
 // In: events, in log order. Out: runs of events to write at once. Never: more in memory than its cap; per property only the last is kept.
 import type { TidingsEvent } from "../core/event.ts";
 
@@ -13,101 +13,105 @@ export interface SharedEvent {
   readonly size: number;
   /** The event as JSON. */
   readonly json: string;
+  /** When the fact was stored, in ms; undefined for events that no fact stands behind. */
+  readonly storedMs: number | undefined;
   /** The event as one transport writes it, once the first of its streams has written it. */
-  framed?: string | undefined;
+  framed: string | undefined;
 }
 
 export interface Delivery {
   readonly shared: SharedEvent;
+  /** Where the reader resumes once it has this; the event's own cursor, unless a snapshot is still on its way. */
+  readonly cursor: string;
   /** Revisions of the same property that this reader was spared. */
   readonly skipped: number;
 }
 
-export interface Session {
-  /** Owes the reader this event, in place of an older one with the same key. */
-  offer(key: string, shared: SharedEvent): void;
-  /** Everything that is owed, in order; nothing while a snapshot is on its way. */
-  take(): readonly Delivery[];
-  /** Events are held back until `release`. */
-  hold(): void;
-  /** Sends what a snapshot found, then what was held back, unless the snapshot covers it. */
-  release(
-    snapshot: readonly (readonly [key: string, SharedEvent])[],
-    isCovered: (key: string, position: number) => boolean,
-  ): void;
-  /** Tells the transport that there may be something to take. */
-  flush(): void;
-  readonly waiting: number;
-}
-
-/** Characters that may wait for one reader. */
+/** Characters that may wait for one reader, besides the part of a snapshot that it is being sent. */
 export const queuedMax = 1024 * 1024;
 
-export interface Transport {
-  /** There may be something to take. */
-  readonly onReady: () => void;
-  /** More waits than a stream may hold: the reader must come back with its cursor. */
-  readonly onOverflow: () => void;
-}
+export class Session {
+  readonly #onOverflow: () => void;
+  #queue = new Map<string, Delivery>();
+  #queued = 0;
+  /** The part of what waits that a snapshot brought: no fault of the reader. */
+  #excused = 0;
+  /** While it is set, every delivery carries it in place of its own cursor. */
+  #floor: string | undefined;
+  #last: string;
 
-export function openSession(transport: Transport): Session {
-  let queue = new Map<string, Delivery>();
-  let queued = 0;
-  let held = 0;
-  /** What a snapshot brought is not the reader's fault: it counts from the first time that it could be taken. */
-  let excused = false;
-  let overflowed = false;
-
-  function offer(key: string, shared: SharedEvent): void {
-    const older = queue.get(key);
-    let skipped = 0;
-    if (older !== undefined) {
-      skipped = older.skipped + 1;
-      queued -= older.shared.size;
-      // Moves to the end, so that cursors rise along the queue.
-      queue.delete(key);
-    }
-    queue.set(key, { shared, skipped });
-    queued += shared.size;
-    if (queued > queuedMax && held === 0 && !excused && !overflowed) {
-      overflowed = true;
-      transport.onOverflow();
-    }
+  /** @param start where the reader resumes until it has been told anything */
+  constructor(start: string, onOverflow: () => void) {
+    this.#last = start;
+    this.#onOverflow = onOverflow;
   }
 
-  return {
-    offer,
-    take() {
-      if (held > 0 || queue.size === 0) return [];
-      const deliveries = [...queue.values()];
-      queue = new Map();
-      queued = 0;
-      excused = false;
-      return deliveries;
-    },
-    hold() {
-      held++;
-    },
-    release(snapshot, isCovered) {
-      held--;
-      excused = true;
-      const live = queue;
-      queue = new Map();
-      queued = 0;
-      for (const [key, shared] of snapshot) offer(key, shared);
-      for (const [key, { shared, skipped }] of live) {
-        if (isCovered(key, shared.position)) continue;
-        queued -= queue.get(key)?.shared.size ?? 0;
-        // To the end, as in offer(): no cursor may pass over what the snapshot found and nobody has yet told.
-        queue.delete(key);
-        queue.set(key, { shared, skipped });
-        queued += shared.size;
-      }
-      transport.onReady();
-    },
-    flush: transport.onReady,
-    get waiting() {
-      return queued;
-    },
-  };
+  /** Owes the reader this event, in place of an older one with the same key. */
+  offer(key: string, shared: SharedEvent): void {
+    const older = this.#queue.get(key);
+    // Two watches of one stream may both be owed it.
+    if (older?.shared.position === shared.position) return;
+    this.#put(key, shared, older === undefined ? 0 : older.skipped + 1);
+    if (this.#queued - this.#excused > queuedMax) this.#onOverflow();
+  }
+
+  /** Owes the reader a part of a snapshot; the reader is not blamed for its size. */
+  present(key: string, shared: SharedEvent): void {
+    this.#put(key, shared, 0);
+    this.#excused += shared.size;
+  }
+
+  /** Everything that is owed, in order. */
+  take(): readonly Delivery[] {
+    if (this.#queue.size === 0) return [];
+    const deliveries = [...this.#queue.values()];
+    this.#clear();
+    this.#last = deliveries.at(-1)?.cursor ?? this.#last;
+    return deliveries;
+  }
+
+  /** Forgets what is owed: a snapshot will take its place. */
+  drop(): void {
+    this.#clear();
+  }
+
+  /** From now on the reader resumes from here whatever it is told, until the floor is lifted. */
+  hold(floor: string): void {
+    this.#floor = floor;
+  }
+
+  lift(): void {
+    this.#floor = undefined;
+  }
+
+  get isEmpty(): boolean {
+    return this.#queue.size === 0;
+  }
+
+  /** Characters that wait. */
+  get waiting(): number {
+    return this.#queued;
+  }
+
+  /** Where the reader resumes, as far as it has been told. */
+  get last(): string {
+    return this.#last;
+  }
+
+  #put(key: string, shared: SharedEvent, skipped: number): void {
+    const older = this.#queue.get(key);
+    if (older !== undefined) {
+      this.#queued -= older.shared.size;
+      // Moves to the end, so that cursors rise along the queue.
+      this.#queue.delete(key);
+    }
+    this.#queue.set(key, { shared, cursor: this.#floor ?? shared.cursor, skipped });
+    this.#queued += shared.size;
+  }
+
+  #clear(): void {
+    this.#queue = new Map();
+    this.#queued = 0;
+    this.#excused = 0;
+  }
 }

@@ -209,22 +209,36 @@ describe.each(stages)("watching on the %s log", (stage) => {
     const bob = await world.registers("bob");
     await alice.sets("travel", oslo);
     const { live } = await bob.watches(alice);
-    const [epoch = "", position = ""] = live.cursor.split("-");
-    const future = `${epoch}-${(Number.parseInt(position, 36) + 100_000).toString(36)}`;
+    const [epoch = "", position = "", term = "", hour = ""] = live.cursor.split("-");
+    const later = (text: string, by: number): string => (Number.parseInt(text, 36) + by).toString(36);
     for (const cursor of [
       "nonsense",
       "-",
       `${epoch}-`,
-      `${epoch}-0${position}`,
-      `${epoch}-zzzzzzzzzzzz`,
-      future,
+      `${epoch}-${position}`,
+      `${epoch}-0${position}-${term}-${hour}`,
+      `${epoch}-zzzzzzzzzzzz-${term}-${hour}`,
+      `${epoch}-${later(position, 100_000)}-${term}-${hour}`,
+      `${epoch}-${position}-${term}-${later(hour, 100)}`,
     ]) {
       const refusal = { status: 400, code: "bad-cursor" };
       await expect(bob.watches(alice, undefined, { after: cursor })).rejects.toMatchObject(refusal);
       await expect(bob.watches(alice, undefined, { lastEventId: cursor })).rejects.toMatchObject(refusal);
     }
-    const { snapshot } = await bob.watches(alice, undefined, { after: `another${epoch}-5` });
-    expect(told(snapshot)).toEqual(["stream.reset undefined undefined", "property.changed travel snapshot"]);
+    // Of another log, of a term that was cut short, of a time from which not every end is remembered.
+    for (const cursor of [
+      `another${epoch}-${position}-${term}-${hour}`,
+      `${epoch}-${position}-another-${hour}`,
+      `${epoch}-${position}-${term}-${later(hour, -7 * 24)}`,
+    ]) {
+      const { snapshot } = await bob.watches(alice, undefined, { after: cursor });
+      expect(told(snapshot)).toEqual([
+        "stream.reset undefined undefined",
+        "property.changed travel snapshot",
+      ]);
+      // Until the snapshot is through, whoever is cut off gets it again from where it was.
+      expect(snapshot.map((heard) => heard.cursor)).toEqual([cursor, cursor]);
+    }
     await alice.sets("travel", rome);
     await bob.hears("property.changed", { value: rome });
   });
@@ -234,6 +248,7 @@ describe.each(stages)("watching on the %s log", (stage) => {
     const { snapshot } = await bob.watches("zoe@localhost", "travel");
     expect(snapshot).toEqual([]);
     const zoe = await world.registers("zoe", { handle: "zoe" });
+    await bob.hears("node.registered", { node: "zoe@localhost", kind: "person" });
     const { revision } = await zoe.sets("travel", oslo);
     await bob.hears("property.changed", { node: "zoe@localhost", value: oslo, revision, reason: "set" });
     await bob.hearsNothing();

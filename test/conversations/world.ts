@@ -111,7 +111,14 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
 
 async function open(facts: Log, secrets: Log): Promise<Broker> {
   const log = pino({ level: "silent" });
-  const shared = { domain, registration: "open", adminToken, now: steadyClock(), log } as const;
+  const shared = {
+    domain,
+    registration: "open",
+    adminToken,
+    origins: new Set<string>(),
+    now: steadyClock(),
+    log,
+  } as const;
   return await openBroker({ ...shared, facts, secrets, keeper: "test" });
 }
 

@@ -5,7 +5,7 @@ import { Refusal } from "../../services/core/refusal.ts";
 
 describe("a cursor", () => {
   it.each([0, 1, 35, 36, 1e6, Number.MAX_SAFE_INTEGER])("comes back with position %d", (position) => {
-    const cursor = { epoch: "abc1", position };
+    const cursor = { epoch: "abc1", term: "t9", position, hour: 498_000 };
     expect(parseCursor(formatCursor(cursor))).toEqual(cursor);
   });
 
@@ -13,16 +13,19 @@ describe("a cursor", () => {
     "",
     "-",
     "abc",
-    "abc-",
-    "-1",
-    "abc-01",
-    "abc-Z",
-    "abc--1",
-    "abc-1 ",
-    "ABC-1",
-    `abc-${"z".repeat(12)}`,
-    "abc-zzzzzzzzzzz",
-    "abc-1\n",
+    "abc-1",
+    "abc-1-0",
+    "abc--0-a",
+    "-1-0-a",
+    "abc-01-0-a",
+    "abc-1-0-0a",
+    "abc-Z-0-a",
+    "abc-1-0-a ",
+    "ABC-1-0-a",
+    `abc-${"z".repeat(12)}-0-a`,
+    "abc-zzzzzzzzzzz-0-a",
+    "abc-1-0-a\n",
+    "abc-1-0-a-b",
   ])("is not %j", (text) => {
     expect(() => parseCursor(text)).toThrow(Refusal);
   });

@@ -1,8 +1,14 @@
 // What simulated clients wish for: random commands over few properties, leases and keys, so that they meet.
 // In: chance, and what the log holds. Out: commands, new ones and repeated ones. Never: a command without a meaning.
-import { type Address, parseAddress, parsePropertyName, rootOf } from "../../services/core/address.ts";
+import {
+  type Address,
+  type Depth,
+  parseAddress,
+  parsePropertyName,
+  rootOf,
+} from "../../services/core/address.ts";
 import type { Principal } from "../../services/core/principal.ts";
-import type { Depth, ValueWish } from "../../services/property/properties.ts";
+import type { ValueWish } from "../../services/property/properties.ts";
 import { subjectOf } from "../../services/store/subjects.ts";
 import type { Command, Wish } from "./command.ts";
 import { seen } from "./property-model.ts";

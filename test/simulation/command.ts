@@ -1,15 +1,9 @@
 // Commands: what simulated clients ask for, and each attempt at it.
 // In: the property service of a broker. Out: its answer. Never: a judgement; judge.ts makes that.
 import { AsyncLocalStorage } from "node:async_hooks";
-import type { Address, PropertyName } from "../../services/core/address.ts";
+import type { Address, Depth, PropertyName } from "../../services/core/address.ts";
 import type { Principal } from "../../services/core/principal.ts";
-import type {
-  Condition,
-  Depth,
-  PropertyService,
-  Terms,
-  ValueWish,
-} from "../../services/property/properties.ts";
+import type { Condition, PropertyService, Terms, ValueWish } from "../../services/property/properties.ts";
 
 export type Wish =
   | {

@@ -5,7 +5,7 @@ import { openPropertyService, type PropertyService } from "../../services/proper
 import { type Follower, follow } from "../../services/store/follower.ts";
 import { openHeads } from "../../services/store/heads.ts";
 import type { Fact } from "../../services/store/log.ts";
-import { openWatching, type Watching } from "../../services/watch/watching.ts";
+import { openHistory, openWatching, type Watching } from "../../services/watch/watching.ts";
 import { faultyLog, type Network } from "./faulty-log.ts";
 
 export interface SimulatedBroker {
@@ -55,10 +55,16 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     },
   });
   const { reader, settle } = properties;
+  const history = openHistory({ log, follower, domain: "example.com", now });
   const watching = openWatching({
     log,
     follower,
-    maySee: (caller, owner, name) => reader.maySee(caller, owner, name, "watch"),
+    history,
+    // Simulated watchers come with their targets in hand.
+    subscriptions: { of: async () => [], end: async () => undefined },
+    audience: reader.audience,
+    isActive: async () => true,
+    whoHas: async () => undefined,
     settle,
     now,
   });
@@ -72,6 +78,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     async kill() {
       dead = true;
       watching[Symbol.dispose]();
+      history[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
       headsFollowing[Symbol.dispose]();
       checking[Symbol.dispose]();

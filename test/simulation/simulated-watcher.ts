@@ -2,7 +2,6 @@
 // In: deliveries of a watching session. Out: violations of P3, P4, P5 and P6. Never: more knowledge than the stream gave it.
 import type { Address } from "../../services/core/address.ts";
 import { type Cursor, parseCursor } from "../../services/core/cursor.ts";
-import { tombstoneSeconds } from "../../services/core/fact.ts";
 import type { Principal } from "../../services/core/principal.ts";
 import { LogUnavailable, OutcomeUnknown } from "../../services/store/log.ts";
 import { factsOfNode, placeOf, subjectOf } from "../../services/store/subjects.ts";
@@ -36,6 +35,7 @@ interface Stream {
   readonly joinedMs: number;
   watcher: Watcher | undefined;
   live: boolean;
+  reset: boolean;
   /** Revisions that this stream brought since it was live. */
   readonly brought: Map<string, number>;
   closed: boolean;
@@ -52,61 +52,68 @@ export function openSimulatedWatcher(
   const known = new Map<string, Known>();
   let stream: Stream | undefined;
   let cursor: Cursor | undefined;
-  let cursorMs = 0;
   let deliveries = 0;
 
   function join(broker: SimulatedBroker): void {
     cut(0);
-    // What was removed longer ago than the log remembers cannot be told (the resume window).
-    if (now() - cursorMs > tombstoneSeconds * 1000) cursor = undefined;
     if (cursor === undefined) known.clear();
     const opening: Stream = {
       broker,
       joinedMs: now(),
       watcher: undefined,
       live: false,
+      reset: false,
       brought: new Map(),
       closed: false,
     };
     stream = opening;
-    const targets = nodes.map((node) => ({ node, properties: [] }));
-    broker.watching
-      .watch(who, targets, cursor, { onReady: () => undefined, onOverflow: () => undefined })
-      .then(
-        (watcher) => {
-          if (opening.closed) watcher[Symbol.dispose]();
-          else opening.watcher = watcher;
-        },
-        (error) => {
-          if (stream === opening) stream = undefined;
-          if (error instanceof LogUnavailable || error instanceof OutcomeUnknown) return;
-          violate(`P5: ${who.address.text} cannot watch after ${cursor?.position}: ${error}`);
-        },
-      );
+    const targets = nodes.map((node) => ({ node, depth: "0" as const, properties: [] }));
+    // Like a transport whose socket has room: an empty session is asked for more of the snapshot at once.
+    const onReady = (): void => {
+      if (!opening.closed && opening.watcher?.waiting === 0) read();
+    };
+    broker.watching.open({ caller: who, targets, own: false, after: cursor, onReady }).then(
+      (watcher) => {
+        if (opening.closed) watcher[Symbol.dispose]();
+        else opening.watcher = watcher;
+      },
+      (error) => {
+        if (stream === opening) stream = undefined;
+        if (error instanceof LogUnavailable || error instanceof OutcomeUnknown) return;
+        violate(`P5: ${who.address.text} cannot watch after ${cursor?.position}: ${error}`);
+      },
+    );
   }
 
   function read(): void {
-    for (const delivery of stream?.watcher?.session.take() ?? []) take(delivery, stream as Stream);
+    for (;;) {
+      const deliveries = stream?.watcher?.take() ?? [];
+      if (deliveries.length === 0) return;
+      for (const delivery of deliveries) take(delivery, stream as Stream);
+    }
   }
 
   function cut(part: number): void {
     if (stream === undefined) return;
-    const waiting = stream.watcher?.session.take() ?? [];
+    const waiting = stream.watcher?.take() ?? [];
     for (const delivery of waiting.slice(0, Math.floor(waiting.length * part))) take(delivery, stream);
     stream.closed = true;
     stream.watcher?.[Symbol.dispose]();
     stream = undefined;
   }
 
-  function take({ shared, skipped }: Delivery, from: Stream): void {
+  function take({ shared, cursor: told, skipped }: Delivery, from: Stream): void {
     const { event } = shared;
     deliveries++;
-    cursor = parseCursor(shared.cursor);
-    cursorMs = now();
-    if (event.type.endsWith("stream.reset")) known.clear();
+    cursor = parseCursor(told);
+    if (event.type.endsWith("stream.reset")) {
+      known.clear();
+      from.reset = true;
+    }
     if (event.type.endsWith("stream.live")) from.live = true;
     if (event.subject !== undefined) learn(event.subject, event.id, event.data, skipped, from);
-    requireTold(cursor.position, shared.json);
+    // Until a reset is through, whoever comes back is reset again.
+    if (from.live || !from.reset) requireTold(cursor.position, shared.json);
   }
 
   /** P5: whoever comes back with this cursor misses nothing. */

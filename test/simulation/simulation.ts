@@ -218,9 +218,12 @@ function openRun(random: Random, time: SimulatedTime) {
     await until(() => starting.size === 0, "the start of a broker");
     await step(quietMs);
     truth.hurry(now());
-    for (let round = 0; round < 2; round++) {
-      // Once more for whoever was refused.
-      for (const watcher of watchers) if (watcher.broker === undefined) watcher.join(random.pick(brokers));
+    for (let round = 0; round < 3; round++) {
+      for (const watcher of watchers) {
+        // Once more for whoever was refused; and a snapshot goes on when what there was of it has been read.
+        if (watcher.broker === undefined) watcher.join(random.pick(brokers));
+        watcher.read();
+      }
       await step(lateMsMax);
     }
     for (const watcher of watchers) watcher.requireComplete();

@@ -1,6 +1,6 @@
 // A session: what one reader is owed, and that it never grows past its cap.
 import { describe, expect, it } from "vitest";
-import { openSession, queuedMax, type SharedEvent } from "../../services/watch/session.ts";
+import { queuedMax, Session, type SharedEvent } from "../../services/watch/session.ts";
 
 const event = (position: number, size = 100): SharedEvent => ({
   event: { specversion: "1.0", id: `${position}`, source: "/", type: "t", time: "", data: {} },
@@ -8,14 +8,19 @@ const event = (position: number, size = 100): SharedEvent => ({
   cursor: `c-${position}`,
   size,
   json: "{}",
+  storedMs: undefined,
+  framed: undefined,
 });
 
 function session() {
-  const seen = { ready: 0, overflowed: 0 };
-  const opened = openSession({ onReady: () => seen.ready++, onOverflow: () => seen.overflowed++ });
+  const seen = { overflowed: 0 };
+  const opened = new Session("start", () => {
+    seen.overflowed++;
+  });
   const takes = (): [number, number][] =>
     opened.take().map(({ shared, skipped }) => [shared.position, skipped]);
-  return Object.assign(opened, { seen, takes });
+  const cursors = (): string[] => opened.take().map(({ cursor }) => cursor);
+  return Object.assign(opened, { seen, takes, cursors });
 }
 
 describe("a session", () => {
@@ -47,48 +52,49 @@ describe("a session", () => {
     expect(one.takes()).toEqual([[5, 0]]);
   });
 
-  it("holds everything back until the snapshot is there, and drops what the snapshot covers", () => {
+  it("owes what two watches of one stream bring only once", () => {
     const one = session();
-    one.hold();
     one.offer("a", event(3));
-    one.offer("b", event(6));
-    one.offer("c", event(2));
-    expect(one.takes()).toEqual([]);
-    one.release(
-      [
-        ["a", event(4)],
-        ["live", event(5)],
-      ],
-      (_, position) => position <= 5,
-    );
-    expect(one.takes()).toEqual([
-      [4, 0],
-      [5, 0],
-      [6, 0],
-    ]);
+    one.offer("a", event(3));
+    expect(one.takes()).toEqual([[3, 0]]);
   });
 
-  it("says once that more waits than it may hold", () => {
+  it("lets its reader resume from the floor until that is lifted", () => {
+    const one = session();
+    expect(one.last).toBe("start");
+    one.hold("floor");
+    one.present("a", event(4));
+    one.offer("b", event(6));
+    one.lift();
+    one.offer("live", event(7));
+    expect(one.cursors()).toEqual(["floor", "floor", "c-7"]);
+    expect(one.last).toBe("c-7");
+  });
+
+  it("says each time that more waits than it may hold", () => {
     const one = session();
     one.offer("a", event(1, queuedMax));
     expect(one.seen.overflowed).toBe(0);
     one.offer("b", event(2, 1));
-    one.offer("c", event(3, 1));
+    expect(one.seen.overflowed).toBe(1);
+    one.drop();
+    expect([one.isEmpty, one.waiting]).toEqual([true, 0]);
+    one.offer("b", event(3, 1));
     expect(one.seen.overflowed).toBe(1);
   });
 
-  it("blames no reader for the size of its snapshot, but for what it leaves waiting afterwards", () => {
+  it("blames no reader for the size of its snapshot, but for what it leaves waiting beside it", () => {
     const one = session();
-    one.hold();
-    one.offer("live", event(3, queuedMax));
-    const snapshot = ["a", "b"].map((key, at): [string, SharedEvent] => [key, event(at + 1, queuedMax)]);
-    one.release(snapshot, () => false);
+    one.present("a", event(1, queuedMax));
+    one.present("b", event(2, queuedMax));
     one.offer("c", event(4, queuedMax));
     expect(one.seen.overflowed).toBe(0);
-    expect(one.takes()).toHaveLength(4);
-    one.offer("a", event(5, queuedMax));
-    one.offer("b", event(6, 1));
+    one.offer("d", event(5, 1));
     expect(one.seen.overflowed).toBe(1);
+    expect(one.takes()).toHaveLength(4);
+    one.offer("a", event(6, queuedMax));
+    one.offer("b", event(7, 1));
+    expect(one.seen.overflowed).toBe(2);
   });
 
   it("does not count what a newer event replaced", () => {

@@ -1,0 +1,36 @@
+// Frames: what a client may say on a socket, by operation; the same fields as over REST.
+// In: nothing. Out: TypeBox schemas. Never: a rule that only the services know.
+import { type TSchema, Type } from "typebox";
+import { NodePatch, PropertyPut, SubscriptionPost } from "./shapes.ts";
+
+const closed = { additionalProperties: false } as const;
+const id = Type.Union([Type.Integer(), Type.String({ maxLength: 64 })]);
+const node = Type.String({ description: "An address." });
+const name = Type.String({ description: "A property's name." });
+const { value, lease, view } = PropertyPut.properties;
+const { target, properties, depth, filter } = SubscriptionPost.properties;
+const { set, remove } = NodePatch.properties;
+const conditions = {
+  ifMatch: Type.Optional(Type.Union([Type.Integer(), Type.Literal("*")])),
+  ifNoneMatch: Type.Optional(Type.Literal("*")),
+  idempotencyKey: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+};
+
+function frame(op: string, fields: Record<string, TSchema>, required: readonly string[]): TSchema {
+  return Type.Object(
+    { id, op: Type.Literal(op), ...fields },
+    { ...closed, required: ["id", "op", ...required] },
+  );
+}
+
+export const frames: Readonly<Record<string, TSchema>> = {
+  watch: frame("watch", { target, properties, depth, filter, after: Type.Optional(Type.String()) }, [
+    "target",
+  ]),
+  unwatch: frame("unwatch", { subscription: Type.String() }, ["subscription"]),
+  set: frame("set", { node, name, value, lease, view, ...conditions }, ["node", "name", "value"]),
+  patch: frame("patch", { node, set, remove, idempotencyKey: conditions.idempotencyKey }, ["node"]),
+  delete: frame("delete", { node, name, view, ...conditions }, ["node", "name"]),
+  renew: frame("renew", { lease: Type.String(), seconds: Type.Optional(Type.Number()) }, ["lease"]),
+  ping: frame("ping", {}, []),
+};

@@ -1,0 +1,106 @@
+// Operations: what a client asks for on a socket, carried out by the same services as over REST.
+// In: one parsed frame. Out: what `ok` carries, or a Refusal. Never: an answer before the change is durable.
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { frames } from "../../schemas/wire/frames.ts";
+import { type PropertyName, parseAddress, parsePropertyName } from "../core/address.ts";
+import type { Json } from "../core/json.ts";
+import type { Caller, Principal } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { PropertyService, Terms, ValueWish } from "../property/properties.ts";
+import { parseWatchWish, requireWatchScope, type Watcher } from "../watch/watching.ts";
+import { invalid } from "./problem.ts";
+import { readCursor } from "./watch-query.ts";
+
+// biome-ignore lint/suspicious/noExplicitAny: each operation's schema has said what its fields are
+type Fields = any;
+
+export interface Operations {
+  /** @throws Refusal, and what the services throw */
+  run(caller: Caller, watcher: Watcher, frame: { readonly [key: string]: Json }): Promise<unknown>;
+}
+
+/** One of the moment costs as much as one that is kept. */
+const watchesMax = 10_000;
+const propertiesMax = 500;
+
+export function openOperations({ writer, renewer }: PropertyService): Operations {
+  const ajv = new Ajv2020({ strict: false, removeAdditional: false });
+  const shapes = new Map<string, ValidateFunction>();
+  for (const [op, schema] of Object.entries(frames)) shapes.set(op, ajv.compile(schema));
+
+  const operations: Record<string, (fields: Fields, caller: Caller, watcher: Watcher) => Promise<unknown>> = {
+    async watch({ id, op, after, ...fields }, caller, watcher) {
+      if (watcher.size >= watchesMax)
+        throw new Refusal("too-many-subscriptions", "This socket watches as much as it may.");
+      const wish = parseWatchWish(fields);
+      if (caller) requireWatchScope(caller, wish.properties);
+      return await watcher.watch(wish, readCursor(after));
+    },
+    async unwatch({ subscription }, _, watcher) {
+      if (!watcher.unwatch(subscription)) throw new Refusal("not-found", "This socket has no such watch.");
+      return { subscription };
+    },
+    async set(frame, caller) {
+      const { node, name, value, lease, view } = frame;
+      const wish: ValueWish = { value, lease, view };
+      const to = parseAddress(node);
+      const { property } = await writer.set(known(caller), to, parsePropertyName(name), wish, termsOf(frame));
+      return property;
+    },
+    async patch(frame, caller) {
+      const { node, set = {}, remove = [] } = frame;
+      const to = parseAddress(node);
+      const wishes = new Map<PropertyName, ValueWish>();
+      for (const [name, wish] of Object.entries(set)) wishes.set(parsePropertyName(name), wish as ValueWish);
+      const removals = [...new Set((remove as string[]).map(parsePropertyName))];
+      if (wishes.size + removals.length > propertiesMax)
+        throw new Refusal("too-many-properties", "A change names at most 500 properties.");
+      const { changed, removed } = await writer.patch(known(caller), to, wishes, removals, termsOf(frame));
+      return {
+        address: to.text,
+        properties: Object.fromEntries(changed.map((one) => [one.name, one])),
+        removed,
+      };
+    },
+    async delete(frame, caller) {
+      const { node, name, view } = frame;
+      await writer.remove(known(caller), parseAddress(node), parsePropertyName(name), view, termsOf(frame));
+      return {};
+    },
+    renew: async ({ lease, seconds }, caller) => await renewer.renew(known(caller), lease, seconds),
+    ping: async () => ({}),
+  };
+
+  return {
+    async run(caller, watcher, frame) {
+      const op = typeof frame.op === "string" ? frame.op : "";
+      const fits = shapes.get(op);
+      const operation = operations[op];
+      if (fits === undefined || operation === undefined) {
+        throw new Refusal("bad-request", `op must be one of ${[...shapes.keys()].join(", ")}.`, [
+          { pointer: "/op", detail: "is not known here" },
+        ]);
+      }
+      if (!fits(frame)) throw invalid("frame", fits.errors ?? []);
+      return await operation(frame, caller, watcher);
+    },
+  };
+}
+
+function known(caller: Caller): Principal {
+  if (caller === undefined) throw new Refusal("unauthenticated", "Open the socket with a token to do this.");
+  return caller;
+}
+
+/** @param frame as it came; all of it but its number makes it the same request */
+function termsOf({ id, ifMatch, ifNoneMatch, idempotencyKey, ...request }: Fields): Terms {
+  if (ifMatch !== undefined && ifNoneMatch !== undefined) {
+    throw new Refusal("bad-precondition", "ifMatch and ifNoneMatch contradict each other.");
+  }
+  const revision = ifNoneMatch === undefined ? (ifMatch === "*" ? "any" : ifMatch) : 0;
+  return {
+    condition: revision === undefined ? undefined : { revision },
+    once:
+      idempotencyKey === undefined ? undefined : { key: idempotencyKey, request: JSON.stringify(request) },
+  };
+}

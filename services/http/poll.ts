@@ -1,0 +1,93 @@
+// /v1/poll: the same as a stream, one answer at a time, for clients behind proxies.
+// In: a request with a cursor and how long it waits. Out: events and the cursor to come back with. Never: an answer that passes over an event.
+import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { Polled } from "../../schemas/wire/shapes.ts";
+import type { Delivery, Watching } from "../watch/watching.ts";
+import { describe } from "./route.ts";
+import type { Streams } from "./streams.ts";
+import { readWatchQuery, type WatchQueryShape, watchQuery } from "./watch-query.ts";
+
+const waitSecondsMax = 60;
+
+const PollQuery = Type.Object(
+  {
+    ...watchQuery,
+    wait: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: waitSecondsMax,
+        description: "Seconds to wait for an event when there is none yet; 0 if absent.",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export function pollRoutes(
+  app: FastifyInstance,
+  { watching, streams }: { watching: Watching; streams: Streams },
+): void {
+  app.get<{ Querystring: WatchQueryShape & { wait?: number } }>(
+    "/v1/poll",
+    describe({
+      id: "poll",
+      summary: "Watch properties: what happened after a cursor, or the present state without one",
+      tag: "Watching",
+      access: "caller",
+      query: PollQuery,
+      answers: { 200: { description: "Events, and the cursor for the next poll.", schema: Polled } },
+      refusals: ["bad-address", "bad-cursor", "bad-name", "scope-missing", "unauthenticated"],
+    }),
+    async (request, reply) => {
+      const { caller } = request;
+      const { targets, after } = readWatchQuery(request);
+      const changed = { wake: (): void => undefined };
+      using watcher = await watching.open({
+        caller,
+        targets,
+        own: caller !== undefined,
+        after,
+        onReady: () => changed.wake(),
+      });
+      const ended = Promise.withResolvers<void>();
+      using _ = streams.add(caller, () => ended.resolve());
+      const onClose = (): void => ended.resolve();
+      reply.raw.on("close", onClose);
+      const timer = setTimeout(ended.resolve, (request.query.wait ?? 0) * 1_000);
+      let isOver = false;
+      void ended.promise.then(() => {
+        isOver = true;
+      });
+      const deliveries: Delivery[] = [];
+      try {
+        for (;;) {
+          const woken = new Promise<void>((resolve) => {
+            changed.wake = resolve;
+          });
+          const taken = watcher.take();
+          for (const delivery of taken) deliveries.push(delivery);
+          if (taken.length > 0) continue;
+          // The snapshot is waited for whatever the request says: half of it would be of no use.
+          if (watcher.isLive && (isOver || deliveries.some(isNews))) break;
+          await (watcher.isLive ? Promise.race([woken, ended.promise]) : woken);
+        }
+      } finally {
+        clearTimeout(timer);
+        reply.raw.off("close", onClose);
+      }
+      reply.header("cache-control", "no-store");
+      // A cursor says what bookmarks say; and that the snapshot is complete, the answer itself says.
+      return { events: deliveries.filter(isNews).map(eventOf), cursor: watcher.last };
+    },
+  );
+}
+
+/** Whether an answer is worth giving before its time. */
+function isNews({ shared }: Delivery): boolean {
+  return !/stream\.(live|bookmark)$/.test(shared.event.type);
+}
+
+function eventOf({ shared: { event }, skipped }: Delivery): object {
+  return skipped > 0 ? { ...event, data: { ...event.data, skipped } } : event;
+}

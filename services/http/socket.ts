@@ -1,0 +1,229 @@
+// /v1/socket: commands and events over one WebSocket (RFC 6455), subprotocol `tidings.v1`.
+// In: upgrades and frames. Out: replies by number, events with cursors, a close code that says whether to come back. Never: more in memory for one reader than its cap.
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { FastifyBaseLogger, FastifyInstance } from "fastify";
+import { Type } from "typebox";
+import { type WebSocket, WebSocketServer } from "ws";
+import type { Accounts } from "../accounts/accounts.ts";
+import { type Json, parseJson } from "../core/json.ts";
+import type { Caller } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { PropertyService } from "../property/properties.ts";
+import type { Delivery, Watcher, Watching } from "../watch/watching.ts";
+import { type Operations, openOperations } from "./operations.ts";
+import { requireOrigin } from "./origins.ts";
+import { problemOf, refusalOf } from "./problem.ts";
+import { describe } from "./route.ts";
+import type { StreamEnd, Streams } from "./streams.ts";
+import { readWatchQuery } from "./watch-query.ts";
+
+export interface SocketDeps {
+  readonly accounts: Accounts;
+  readonly properties: PropertyService;
+  readonly watching: Watching;
+  readonly streams: Streams;
+  readonly origins: ReadonlySet<string>;
+  readonly log: FastifyBaseLogger;
+  /** Who comes with this request. @throws Refusal */
+  readonly callerOf: (request: IncomingMessage, ticket: string | undefined) => Promise<Caller>;
+}
+
+const path = "/v1/socket";
+const protocol = "tidings.v1";
+const frameBytesMax = 256 * 1024;
+const fragmentsMax = 64;
+const jsonDepthMax = 32;
+/** Commands of one socket under way; what comes beyond them waits in the sender's own buffers. */
+const underWayMax = 256;
+/** Replies that may wait for a reader that does not read. */
+const repliesBytesMax = 1024 * 1024;
+/** Frames that cannot be read; whoever sends more speaks another language. */
+const rubbishMax = 20;
+/** Twice without any sign of life: the other end is gone. */
+const pingMs = 20_000;
+
+/** RFC 6455 §7.4.1, and the registry it founded. */
+const closeCodes = { unsupported: 1003, policy: 1008, restart: 1012, tryLater: 1013 } as const;
+
+export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
+  const operations = openOperations(deps.properties);
+  const server = new WebSocketServer({
+    noServer: true,
+    maxPayload: frameBytesMax,
+    maxFragments: fragmentsMax,
+    perMessageDeflate: false,
+    clientTracking: false,
+    handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
+  });
+
+  app.get(
+    path,
+    describe({
+      id: "socket",
+      summary: "Commands and events over one WebSocket, subprotocol tidings.v1",
+      description: "Frames are described in /asyncapi.json. `?after=` resumes all that the caller watches.",
+      tag: "Watching",
+      access: "open",
+      answers: { 101: { description: "Switching to WebSocket.", schema: Type.Unsafe<unknown>({}) } },
+      refusals: ["bad-cursor", "origin-refused", "unauthenticated", "upgrade-required"],
+    }),
+    async () => {
+      throw new Refusal("upgrade-required", "Open a WebSocket here.");
+    },
+  );
+
+  app.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => socket.destroy());
+    void upgrade(request, socket, head).catch((error: unknown) => refuse(socket, refusalOf(error)));
+  });
+
+  async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+    const url = new URL(request.url ?? "/", "http://localhost");
+    if (url.pathname !== path) throw new Refusal("not-found", "There is no such socket.");
+    requireOrigin(request.headers, deps.origins);
+    const offered = request.headers["sec-websocket-protocol"]?.split(",").map((one) => one.trim());
+    if (offered && !offered.includes(protocol)) {
+      throw new Refusal("bad-request", `The subprotocol here is ${protocol}.`);
+    }
+    const caller = await deps.callerOf(request, url.searchParams.get("ticket") ?? undefined);
+    const connection: { current: Connection | undefined } = { current: undefined };
+    const query = {
+      watch: url.searchParams.getAll("watch"),
+      self: url.searchParams.get("self") === "true",
+      ...(url.searchParams.has("after") && { after: url.searchParams.get("after") ?? "" }),
+    };
+    const { targets, after } = readWatchQuery({ caller, query }, undefined, "socket");
+    const watcher = await deps.watching.open({
+      caller,
+      targets,
+      own: caller !== undefined,
+      after,
+      onReady: () => connection.current?.write(),
+    });
+    if (socket.destroyed || deps.streams.isDraining) {
+      watcher[Symbol.dispose]();
+      throw new Refusal("unavailable", "This broker is about to stop; come back in a moment.");
+    }
+    server.handleUpgrade(request, socket, head, (ws) => {
+      connection.current = connect(ws, socket, caller, watcher, operations, deps);
+      connection.current.write();
+    });
+    // A handshake that the library refused left nobody to end the stream.
+    if (connection.current === undefined) watcher[Symbol.dispose]();
+  }
+}
+
+interface Connection {
+  /** Sends what is owed, as far as the reader has room. */
+  write(): void;
+}
+
+function connect(
+  ws: WebSocket,
+  socket: Duplex,
+  caller: Caller,
+  watcher: Watcher,
+  operations: Operations,
+  { streams, log }: SocketDeps,
+): Connection {
+  let underWay = 0;
+  let rubbish = 0;
+  let silences = 0;
+  const stream = streams.add(caller, (why) => ws.close(...closing(why)));
+  const heartbeat = setInterval(() => {
+    if (++silences > 2) ws.terminate();
+    else ws.ping();
+  }, pingMs);
+
+  const isFull = (): boolean => socket.writableNeedDrain;
+
+  function write(): void {
+    if (isFull()) return;
+    // One system call for all that is owed now: also a group of changes is never half on the wire.
+    socket.cork();
+    while (!isFull() && ws.readyState === ws.OPEN) {
+      const deliveries = watcher.take();
+      if (deliveries.length === 0) break;
+      for (const delivery of deliveries) ws.send(frame(delivery));
+    }
+    socket.uncork();
+  }
+
+  function reply(id: Json, answer: object): void {
+    if (ws.readyState !== ws.OPEN) return;
+    ws.send(JSON.stringify({ id, ...answer }));
+    if (socket.writableLength > repliesBytesMax) ws.pause();
+  }
+
+  async function run(command: { readonly [key: string]: Json }): Promise<void> {
+    const { id = null } = command;
+    if (++underWay >= underWayMax) ws.pause();
+    try {
+      reply(id, { ok: await operations.run(caller, watcher, command) });
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal.code === "internal") log.error({ err: error }, "a command failed");
+      reply(id, { problem: problemOf(refusal) });
+    }
+    underWay--;
+    resume();
+  }
+
+  function resume(): void {
+    if (ws.isPaused && underWay < underWayMax && socket.writableLength <= repliesBytesMax) ws.resume();
+  }
+
+  ws.on("message", (data: Buffer, isBinary) => {
+    silences = 0;
+    if (isBinary) return ws.close(closeCodes.unsupported, "Frames are JSON text.");
+    let command: Json;
+    try {
+      command = parseJson(data.toString("utf8"), jsonDepthMax);
+      if (typeof command !== "object" || command === null || Array.isArray(command))
+        throw new Refusal("bad-request", "A frame is one JSON object with id and op.");
+    } catch (error) {
+      reply(null, { problem: problemOf(refusalOf(error)) });
+      if (++rubbish >= rubbishMax) ws.close(closeCodes.policy, "Too many frames that cannot be read.");
+      return;
+    }
+    void run(command);
+  });
+  ws.on("pong", () => {
+    silences = 0;
+  });
+  ws.on("error", () => ws.terminate());
+  ws.on("close", () => {
+    clearInterval(heartbeat);
+    stream[Symbol.dispose]();
+    watcher[Symbol.dispose]();
+  });
+  socket.on("drain", () => {
+    resume();
+    write();
+  });
+  return { write };
+}
+
+function closing(why: StreamEnd): [code: number, reason: string] {
+  return why === "draining"
+    ? [closeCodes.restart, "This broker stops; connect again and resume with your cursor."]
+    : [closeCodes.policy, "The token has ended."];
+}
+
+function frame({ shared, cursor, skipped }: Delivery): string {
+  if (skipped === 0) return `{"event":${shared.json},"cursor":"${cursor}"}`;
+  const { event } = shared;
+  return JSON.stringify({ event: { ...event, data: { ...event.data, skipped } }, cursor });
+}
+
+/** Before the handshake a refusal is plain HTTP. */
+function refuse(socket: Duplex, refusal: Refusal): void {
+  if (socket.destroyed) return;
+  const problem = problemOf(refusal);
+  const body = JSON.stringify(problem);
+  const wait = refusal.code === "unavailable" ? "Retry-After: 1\r\n" : "";
+  socket.end(
+    `HTTP/1.1 ${problem.status} Refused\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${wait}Connection: close\r\n\r\n${body}`,
+  );
+}

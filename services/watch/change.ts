@@ -1,0 +1,91 @@
+// Changes: what a fact means to whoever watches, told and encoded once for all of them.
+// In: facts of properties and nodes. Out: changes with their events. Never: a read of the store to build an event.
+import type { Address } from "../core/address.ts";
+import { nodeRegistered, propertyChanged, propertyRemoved, type TidingsEvent } from "../core/event.ts";
+import type { Json } from "../core/json.ts";
+import type { Caller } from "../core/principal.ts";
+import { visible } from "../core/property.ts";
+import { nodeOf, stateOf } from "../store/decoded.ts";
+import type { Fact } from "../store/log.ts";
+import type { SharedEvent } from "./session.ts";
+
+/** Says of callers whether they may know: asked when it is delivered. */
+export type Audience = (caller: Caller) => boolean;
+
+export interface Change {
+  readonly subject: string;
+  readonly address: Address;
+  /** The property's name; empty where the node itself changed. */
+  readonly name: string;
+  /** The position of the fact. */
+  readonly position: number;
+  /** The position at which what readers see last changed. */
+  readonly revision: number;
+  /** What readers see now; null when there is nothing. */
+  readonly value: Json;
+  /** Whether there is anything to see. */
+  readonly isThere: boolean;
+  readonly audience: Audience;
+  event(reason: "live" | "snapshot"): TidingsEvent;
+}
+
+export interface ChangeDeps {
+  readonly epoch: string;
+  /** Who may see a property of this name; without a name, who may know of the node. */
+  readonly audience: (owner: Address, name: string) => Audience;
+}
+
+export function propertyChange(fact: Fact, address: Address, name: string, deps: ChangeDeps): Change {
+  const state = stateOf(fact);
+  const { revision, reason } = state;
+  const view = visible(state);
+  const change = { epoch: deps.epoch, node: address.text, name, revision };
+  return {
+    subject: fact.subject,
+    address,
+    name,
+    position: fact.position,
+    revision,
+    value: view === undefined ? null : view.value,
+    isThere: view !== undefined,
+    audience: deps.audience(address, name),
+    event(when) {
+      if (view === undefined) return propertyRemoved({ ...change, timeMs: fact.timeMs }, reason);
+      const why = when === "snapshot" ? "snapshot" : reason === "expired" ? "expired" : "set";
+      return propertyChanged({ ...change, timeMs: view.updatedMs }, view, why);
+    },
+  };
+}
+
+export function nodeChange(fact: Fact, address: Address, deps: ChangeDeps): Change {
+  const node = nodeOf(fact);
+  const { subject, position, timeMs } = fact;
+  return {
+    subject,
+    address,
+    name: "",
+    position,
+    revision: position,
+    value: null,
+    isThere: node !== undefined,
+    audience: deps.audience(address, ""),
+    event: () =>
+      nodeRegistered({
+        epoch: deps.epoch,
+        node: address.text,
+        kind: node?.nodeKind ?? "person",
+        revision: position,
+        timeMs,
+      }),
+  };
+}
+
+export function share(
+  event: TidingsEvent,
+  position: number,
+  cursor: string,
+  storedMs: number | undefined,
+): SharedEvent {
+  const json = JSON.stringify(event);
+  return { event, json, size: json.length, position, cursor, storedMs, framed: undefined };
+}

@@ -1,0 +1,136 @@
+// The hub: from the one feed to the watches that a fact concerns.
+// In: facts, in log order. Out: each change to whoever watches that node. Never: a cost for facts that nobody watches, beyond a look-up.
+import type { Address } from "../core/address.ts";
+import type { Json } from "../core/json.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Fact } from "../store/log.ts";
+import { nameOf, placeOf } from "../store/subjects.ts";
+import { type Change, type ChangeDeps, nodeChange, propertyChange, share } from "./change.ts";
+import type { History } from "./history.ts";
+import type { SharedEvent } from "./session.ts";
+import { nodeKey, placeKey, type Target, treeKey } from "./target.ts";
+
+/** A change as it reaches a watch. */
+export interface Arrival {
+  readonly change: Change;
+  /** What was seen before, where a filter wants to know; null when there was nothing, or nobody remembers. */
+  readonly previous: Json;
+  /** The live event, encoded when the first asks for it. */
+  readonly shared: () => SharedEvent;
+}
+
+/** Whoever is told of changes at a place. */
+export interface Listening {
+  readonly target: Target;
+  take(arrival: Arrival): void;
+}
+
+export interface Hub extends Disposable {
+  add(listening: Listening): void;
+  remove(listening: Listening): void;
+  /** What a snapshot showed is remembered for filters that look at the value before. */
+  remember(listening: Listening, change: Change): void;
+  /** Facts of a kind that is nobody's property, to whoever asked for them by the key of their node. */
+  readonly others: Map<string, (fact: Fact) => void>;
+  /** The last position that no group of facts spans. */
+  readonly position: number;
+}
+
+export interface HubDeps extends ChangeDeps {
+  readonly follower: Follower;
+  readonly history: History;
+}
+
+/** A node, or all nodes of an account, that somebody watches. */
+interface Place {
+  readonly listeners: Set<Listening>;
+  /** The newest revision of each property that the feed has shown since. */
+  readonly revisions: Map<string, number>;
+  /** The value that each property had, while a filter looks at it. */
+  values: Map<string, Json> | undefined;
+}
+
+export function openHub(deps: HubDeps): Hub {
+  const { follower, history } = deps;
+  /** By the subject that a node's facts share; with a `*` in place of the path for all nodes of an account. */
+  const places = new Map<string, Place>();
+  const others = new Map<string, (fact: Fact) => void>();
+  let trees = 0;
+  let position = 0;
+  const following = follower.listen({ take });
+
+  function take(fact: Fact): void {
+    if (fact.groupEnd === fact.position) position = fact.position;
+    const key = nodeKey(fact.subject);
+    const kind = fact.subject.slice(key.length + 1, fact.subject.lastIndexOf("."));
+    if (kind !== "property" && kind !== "node") {
+      if (kind === "subscription") others.get(key)?.(fact);
+      return;
+    }
+    const at = places.get(key);
+    const above = trees === 0 ? undefined : places.get(treeKey(key));
+    if (at === undefined && above === undefined) return;
+    const address = addressOf(fact, at);
+    const change =
+      kind === "property"
+        ? propertyChange(fact, address, nameOf(fact.subject), deps)
+        : nodeChange(fact, address, deps);
+    const cursorAt = position;
+    let shared: SharedEvent | undefined;
+    const once = (): SharedEvent => {
+      shared ??= share(change.event("live"), change.revision, history.cursor(cursorAt), fact.timeMs);
+      return shared;
+    };
+    if (at) tell(at, change, once);
+    if (above) tell(above, change, once);
+  }
+
+  function addressOf(fact: Fact, at: Place | undefined): Address {
+    const [first] = at?.listeners ?? [];
+    return first?.target.node ?? placeOf(fact.subject).address;
+  }
+
+  function tell(place: Place, change: Change, shared: () => SharedEvent): void {
+    const { subject, revision } = change;
+    // A renewal, or the end of a view that another one hides, is nothing that a reader could see;
+    // but it may have taken the place of a fact that was, before the feed came to it.
+    if (revision <= (place.revisions.get(subject) ?? 0)) return;
+    place.revisions.set(subject, revision);
+    const previous = place.values?.get(subject) ?? null;
+    place.values?.set(subject, change.value);
+    const arrival = { change, previous, shared };
+    for (const listening of place.listeners) listening.take(arrival);
+  }
+
+  return {
+    add(listening) {
+      const key = placeKey(listening.target);
+      let place = places.get(key);
+      if (place === undefined) {
+        place = { listeners: new Set(), revisions: new Map(), values: undefined };
+        places.set(key, place);
+        if (listening.target.depth !== "0") trees++;
+      }
+      place.listeners.add(listening);
+      if (listening.target.filter?.usesPrevious) place.values ??= new Map();
+    },
+    remove(listening) {
+      const key = placeKey(listening.target);
+      const place = places.get(key);
+      place?.listeners.delete(listening);
+      if (place?.listeners.size !== 0) return;
+      places.delete(key);
+      if (listening.target.depth !== "0") trees--;
+    },
+    remember({ target }, { subject, revision, value }) {
+      const place = places.get(placeKey(target));
+      if (place?.values === undefined || revision < (place.revisions.get(subject) ?? 0)) return;
+      place.values.set(subject, value);
+    },
+    others,
+    get position() {
+      return position;
+    },
+    [Symbol.dispose]: () => following[Symbol.dispose](),
+  };
+}

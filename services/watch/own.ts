@@ -1,0 +1,160 @@
+// Own: the subscriptions that a stream carries: those that its caller keeps, and those of the moment.
+// In: subscriptions and what becomes of them and of their targets. Out: watches on the stream, and events about the subscriptions. Never: a target watched twice for one subscription.
+import { randomBytes } from "node:crypto";
+import type { Address } from "../core/address.ts";
+import { type SubscriptionState, subscriptionEvent } from "../core/event.ts";
+import type { Fact } from "../store/log.ts";
+import { nameOf } from "../store/subjects.ts";
+import type { Change } from "./change.ts";
+import type { Start } from "./history.ts";
+import type { Stream } from "./stream.ts";
+import { endReason, type Subscription, subscriptionOf } from "./subscriptions.ts";
+import type { Watch } from "./watch.ts";
+import type { WatchWish } from "./wish.ts";
+
+export interface OwnDeps {
+  readonly now: () => number;
+  /** Who is behind an e-mail address; undefined while nobody is. */
+  readonly whoHas: (email: string) => Promise<Address | undefined>;
+  /** Ends a subscription that cannot go on. */
+  readonly end: (subscription: Subscription, reason: "filter-too-slow") => Promise<void>;
+}
+
+interface Kept {
+  readonly id: string;
+  readonly wish: WatchWish;
+  /** Undefined for one that lasts as long as the stream. */
+  readonly stored: Subscription | undefined;
+  /** Where the reader left off with it. */
+  readonly start: Start;
+  watch: Watch | undefined;
+}
+
+export class Own {
+  readonly #stream: Stream;
+  readonly #start: Start;
+  readonly #deps: OwnDeps;
+  readonly #kept = new Map<string, Kept>();
+  /** The newest fact of each subscription that was seen, also of those that ended. */
+  readonly #positions = new Map<string, number>();
+  #marks = 0;
+
+  constructor(stream: Stream, start: Start, deps: OwnDeps) {
+    this.#stream = stream;
+    this.#start = start;
+    this.#deps = deps;
+  }
+
+  /** One that the caller keeps, as it stands when the stream begins. */
+  async begin(subscription: Subscription): Promise<void> {
+    if (!this.#isNews(subscription.id, subscription.position)) return;
+    const { position } = this.#start;
+    const knows = position !== undefined && subscription.since <= position && "address" in subscription.whom;
+    // Whoever came to an address by e-mail after the cursor may have values from before it.
+    const start = knows ? this.#start : { ...this.#start, position: undefined };
+    await this.#keep({
+      id: subscription.id,
+      wish: subscription,
+      stored: subscription,
+      start,
+      watch: undefined,
+    });
+  }
+
+  /** What the feed brings about one that the caller keeps. */
+  take(fact: Fact): void {
+    const id = nameOf(fact.subject);
+    if (!this.#isNews(id, fact.position)) return;
+    const present = this.#kept.get(id);
+    const next = subscriptionOf(fact);
+    if (next === undefined) {
+      if (present) this.#drop(present, endReason(fact));
+      return;
+    }
+    const isSame = present?.stored?.since === next.since;
+    if (present && isSame) {
+      this.#kept.set(id, { ...present, stored: next, wish: next });
+      return;
+    }
+    if (present?.watch) this.#stream.drop(present.watch);
+    const start = { text: this.#stream.last, position: undefined, isLost: false };
+    this.#keep({ id, wish: next, stored: next, start, watch: undefined }).catch(() => undefined);
+  }
+
+  /** One that lasts as long as the stream. @returns its id */
+  async add(wish: WatchWish, start: Start): Promise<string> {
+    const id = randomBytes(9).toString("base64url");
+    await this.#keep({ id, wish, stored: undefined, start, watch: undefined });
+    return id;
+  }
+
+  /** @returns false when the stream holds no such subscription of the moment */
+  remove(id: string): boolean {
+    const kept = this.#kept.get(id);
+    if (kept === undefined || kept.stored) return false;
+    if (kept.watch) this.#stream.drop(kept.watch);
+    this.#kept.delete(id);
+    return true;
+  }
+
+  /** Somebody registered with this e-mail address. */
+  registered(email: string, address: Address): void {
+    for (const kept of this.#kept.values()) {
+      if (kept.watch || !("email" in kept.wish.whom) || kept.wish.whom.email !== email) continue;
+      this.#announce(kept, "active");
+      this.#watch(kept, address, { text: this.#stream.last, position: undefined, isLost: false });
+    }
+  }
+
+  /** The target of a watch came or went. */
+  onNode(watch: Watch, change: Change): void {
+    const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
+    if (kept === undefined || change.address.text !== watch.target.node.text) return;
+    this.#announce(kept, change.isThere ? "active" : "pending", undefined, String(change.revision));
+  }
+
+  /** Its filter took too long: it would take as long each time. */
+  onStopped(watch: Watch): void {
+    const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
+    if (kept === undefined) return;
+    if (kept.stored) this.#deps.end(kept.stored, "filter-too-slow").catch(() => undefined);
+    else this.#drop(kept, "filter-too-slow");
+  }
+
+  get size(): number {
+    return this.#kept.size;
+  }
+
+  #isNews(id: string, position: number): boolean {
+    if (position <= (this.#positions.get(id) ?? 0)) return false;
+    this.#positions.set(id, position);
+    return true;
+  }
+
+  async #keep(kept: Kept): Promise<void> {
+    this.#kept.set(kept.id, kept);
+    const { whom } = kept.wish;
+    if ("address" in whom) return this.#watch(kept, whom.address, kept.start);
+    const address = await this.#deps.whoHas(whom.email);
+    if (address && this.#kept.get(kept.id) === kept && kept.watch === undefined) {
+      this.#watch(kept, address, { ...kept.start, position: undefined });
+    }
+  }
+
+  #watch(kept: Kept, node: Address, start: Start): void {
+    const { depth, properties, filter } = kept.wish;
+    kept.watch = this.#stream.add({ node, depth, properties, filter }, start, kept.id);
+  }
+
+  #drop(kept: Kept, reason: string): void {
+    if (kept.watch) this.#stream.drop(kept.watch);
+    this.#kept.delete(kept.id);
+    this.#announce(kept, "ended", reason);
+  }
+
+  #announce({ id, wish }: Kept, state: SubscriptionState, reason?: string, mark = `${++this.#marks}`): void {
+    const subscriber = this.#stream.caller?.address.text ?? "anonymous";
+    const change = { subscriber, id, target: wish.target, state, reason, timeMs: this.#deps.now(), mark };
+    this.#stream.announce(subscriptionEvent(change));
+  }
+}

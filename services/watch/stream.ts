@@ -1,0 +1,305 @@
+// A stream: one reader, all that it watches, and what it is owed.
+// In: watches, arrivals from the hub, snapshots from the log. Out: deliveries, when the transport asks for them. Never: more of a snapshot in memory than the reader has room for.
+//
+// The transport pulls: when nothing is owed, the next watches are joined. Until the last of them is live, every delivery
+// carries the cursor that the reader came with, so that whoever is cut off in the middle of a snapshot gets it again.
+import { randomBytes } from "node:crypto";
+import { streamEvent, type TidingsEvent } from "../core/event.ts";
+import type { Caller } from "../core/principal.ts";
+import type { Soon } from "../core/soon.ts";
+import type { Fact, Log } from "../store/log.ts";
+import { placeOf } from "../store/subjects.ts";
+import { type Change, type ChangeDeps, nodeChange, propertyChange, share } from "./change.ts";
+import type { History, Start } from "./history.ts";
+import type { Arrival, Hub } from "./hub.ts";
+import { type Delivery, Session } from "./session.ts";
+import { logFilters, type Target } from "./target.ts";
+import { Watch, type WatchOwner } from "./watch.ts";
+
+export interface StreamDeps extends ChangeDeps {
+  readonly log: Log;
+  readonly hub: Hub;
+  readonly history: History;
+  /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
+  readonly settle: (fact: Fact) => Soon<Fact | undefined>;
+  readonly now: () => number;
+  /** There may be something for this stream to take, once the run of facts is through. */
+  readonly touched: (stream: Stream) => void;
+}
+
+export interface StreamOptions {
+  readonly caller: Caller;
+  readonly start: Start;
+  /** There may be something to take. */
+  readonly onReady: () => void;
+  /** What the watched node or the watch itself became: for whoever keeps subscriptions. */
+  readonly onNode?: ((watch: Watch, change: Change) => void) | undefined;
+  readonly onStopped?: ((watch: Watch) => void) | undefined;
+}
+
+/** Snapshots that one stream takes at a time. */
+const joinedAtOnce = 8;
+const retryDelayMs = 500;
+
+export class Stream implements WatchOwner, Disposable {
+  readonly caller: Caller;
+  readonly #deps: StreamDeps;
+  readonly #options: StreamOptions;
+  readonly #session: Session;
+  readonly #watches = new Set<Watch>();
+  /** Watches whose snapshot is still to be taken. */
+  #waiting: Watch[] = [];
+  #joining = 0;
+  /** Where to resume because of each watch that is not live yet. */
+  readonly #floors = new Map<Watch, Start>();
+  /** Of those, the watches that the stream began with, or began anew with. */
+  #first = new Set<Watch>();
+  #opened = Promise.withResolvers<void>();
+  #isOpen = false;
+  #announced = 0;
+  #ended = false;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(deps: StreamDeps, options: StreamOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.caller = options.caller;
+    this.#session = new Session(options.start.text, () => this.#reset());
+    // Nobody may be waiting for it.
+    this.#opened.promise.catch(() => undefined);
+    this.#session.hold(options.start.text);
+    if (options.start.isLost) this.#tellOfStream("reset");
+  }
+
+  /** Begins with what was added so far. Resolves when the first snapshots are in. @throws LogUnavailable */
+  async open(): Promise<void> {
+    this.#first = new Set(this.#watches);
+    this.#holdLowest();
+    if (this.#first.size === 0) this.#tellOfStream("live");
+    this.#pump();
+    if (this.#joining === 0) this.#opened.resolve();
+    await this.#opened.promise;
+    this.#isOpen = true;
+  }
+
+  /** @param start where the reader left off with this one */
+  add(target: Target, start: Start, id?: string): Watch {
+    const watch = new Watch(this, target, id, start.position);
+    this.#watches.add(watch);
+    this.#deps.hub.add(watch);
+    this.#floors.set(watch, start);
+    this.#waiting.push(watch);
+    if (this.#isOpen) {
+      this.#holdLowest();
+      this.#options.onReady();
+    }
+    return watch;
+  }
+
+  drop(watch: Watch): void {
+    if (!this.#watches.delete(watch)) return;
+    const wasJoining = watch.stage !== "live";
+    watch.stage = "ended";
+    this.#deps.hub.remove(watch);
+    this.#waiting = this.#waiting.filter((one) => one !== watch);
+    if (wasJoining && this.#isOpen) this.#joined(watch, false);
+  }
+
+  /** Everything that is owed now. When nothing is, the next part of the snapshot is fetched. */
+  take(): readonly Delivery[] {
+    const deliveries = this.#session.take();
+    if (deliveries.length === 0) this.#pump();
+    return deliveries;
+  }
+
+  /** Owes the reader an event that is no property's. */
+  announce(event: TidingsEvent): void {
+    if (this.#ended) return;
+    this.#session.offer(
+      `announced ${++this.#announced}`,
+      share(event, this.#announced, this.#cursor(), undefined),
+    );
+    this.#deps.touched(this);
+  }
+
+  /** Tells the reader how far it has come, unless it knows or is still on its way there. */
+  bookmark(): void {
+    if (this.#floors.size > 0 || !this.#session.isEmpty || this.#session.last === this.#cursor()) return;
+    this.#tellOfStream("bookmark");
+  }
+
+  /** Everything that the stream watches is live. */
+  get isLive(): boolean {
+    return this.#floors.size === 0;
+  }
+
+  get watches(): ReadonlySet<Watch> {
+    return this.#watches;
+  }
+
+  /** Characters that wait for the reader. */
+  get waiting(): number {
+    return this.#session.waiting;
+  }
+
+  /** Where the reader resumes, as far as it has taken what it is owed. */
+  get last(): string {
+    return this.#session.last;
+  }
+
+  tell(_: Watch, { change, shared }: Arrival): void {
+    if (change.name === "") {
+      this.#options.onNode?.(_, change);
+      if (!change.isThere) return;
+    }
+    this.#session.offer(change.subject, shared());
+    this.#deps.touched(this);
+  }
+
+  stopped(watch: Watch): void {
+    this.#options.onStopped?.(watch);
+    this.drop(watch);
+  }
+
+  now(): number {
+    return this.#deps.now();
+  }
+
+  [Symbol.dispose](): void {
+    this.#ended = true;
+    clearTimeout(this.#retry);
+    for (const watch of this.#watches) {
+      watch.stage = "ended";
+      this.#deps.hub.remove(watch);
+    }
+    this.#watches.clear();
+    this.#opened.resolve();
+  }
+
+  #pump(): void {
+    if (this.#ended || !this.#session.isEmpty) return;
+    while (this.#joining < joinedAtOnce) {
+      const watch = this.#waiting.shift();
+      if (watch === undefined) return;
+      this.#joining++;
+      void this.#start(watch);
+    }
+  }
+
+  async #start(watch: Watch): Promise<void> {
+    const attempt = watch.begin();
+    try {
+      await this.#join(watch, attempt);
+    } catch (error) {
+      if (!this.#isOpen) this.#opened.reject(error);
+      else if (watch.isAt(attempt)) this.#tryAgain(watch);
+    }
+    this.#joining--;
+    if (this.#joining === 0) this.#opened.resolve();
+    if (!this.#ended && this.#isOpen) this.#options.onReady();
+  }
+
+  /** The store does not answer; it will. */
+  #tryAgain(watch: Watch): void {
+    watch.stage = "waiting";
+    this.#waiting.push(watch);
+    this.#retry = setTimeout(() => this.#options.onReady(), retryDelayMs);
+  }
+
+  /** What the watch is owed before it is live: the present state, or what changed since its reader left off. */
+  async #join(watch: Watch, attempt: number): Promise<void> {
+    const { log, hub, settle } = this.#deps;
+    const { target, resumes } = watch;
+    const { facts, position } = await log.snapshot(logFilters(target));
+    const ahead = new Map<string, number>();
+    const shown: Change[] = [];
+    for (const found of facts) {
+      const settling = settle(found);
+      const fact = settling instanceof Promise ? await settling : settling;
+      if (!watch.isAt(attempt)) return;
+      if (fact === undefined) continue;
+      if (fact.position > position) ahead.set(fact.subject, fact.position);
+      const change = this.#changeOf(fact);
+      hub.remember(watch, change);
+      if (fact.position > (resumes ?? 0) && isNews(change, resumes) && watch.selects(change))
+        shown.push(change);
+    }
+    if (!watch.isAt(attempt)) return;
+    shown.sort((a, b) => a.position - b.position);
+    for (const change of shown) this.#present(watch, change);
+    watch.goLive(position, ahead);
+    this.#joined(watch, true);
+  }
+
+  #changeOf(fact: Fact): Change {
+    const { address, kind, name } = placeOf(fact.subject);
+    return kind === "node"
+      ? nodeChange(fact, address, this.#deps)
+      : propertyChange(fact, address, name, this.#deps);
+  }
+
+  #present(watch: Watch, change: Change): void {
+    if (change.name === "") this.#options.onNode?.(watch, change);
+    const event = change.event(watch.resumes === undefined ? "snapshot" : "live");
+    this.#session.present(change.subject, share(event, change.revision, this.#cursor(), undefined));
+  }
+
+  #joined(watch: Watch, isThere: boolean): void {
+    this.#floors.delete(watch);
+    this.#holdLowest();
+    if (!this.#first.delete(watch)) {
+      if (isThere) this.#tellOfStream("live", watch.id === undefined ? {} : { subscription: watch.id });
+    } else if (this.#first.size === 0) {
+      this.#tellOfStream("live");
+    }
+  }
+
+  /** The reader could not keep up, and more waited than may: it gets the present anew. */
+  #reset(): void {
+    this.#session.drop();
+    // Whoever has forgotten what it knew, as a reset asks, must not resume from what it once knew.
+    const start = { text: this.#deps.history.cursor(0), position: undefined, isLost: false };
+    this.#waiting = [];
+    for (const watch of this.#watches) {
+      watch.restart();
+      this.#floors.set(watch, start);
+      this.#waiting.push(watch);
+    }
+    this.#first = new Set(this.#watches);
+    this.#holdLowest();
+    this.#tellOfStream("reset");
+  }
+
+  #holdLowest(): void {
+    let lowest: Start | undefined;
+    for (const start of this.#floors.values()) {
+      if (lowest === undefined || rank(start) < rank(lowest)) lowest = start;
+    }
+    if (lowest === undefined) this.#session.lift();
+    else this.#session.hold(lowest.text);
+  }
+
+  #tellOfStream(kind: "live" | "reset" | "bookmark", data: Record<string, string> = {}): void {
+    const about = this.caller?.address.text ?? "anonymous";
+    const id = `${this.#deps.epoch}-${randomBytes(9).toString("base64url")}`;
+    const event = streamEvent(kind, about, id, this.#deps.now(), data);
+    const key = kind === "live" ? `live ${data.subscription ?? ""}` : kind;
+    this.#session.offer(key, share(event, ++this.#announced, this.#cursor(), undefined));
+    this.#deps.touched(this);
+  }
+
+  #cursor(): string {
+    return this.#deps.history.cursor(Math.max(this.#deps.hub.position, this.#options.start.position ?? 0));
+  }
+}
+
+/** What a new reader never saw needs no mention. A returning one hears of ends, and of nodes that came. */
+function isNews(change: Change, resumes: number | undefined): boolean {
+  if (change.name === "") return resumes !== undefined && resumes > 0 && change.isThere;
+  return resumes !== undefined || change.isThere;
+}
+
+/** Whoever may have missed something for good comes before whoever knows nothing. */
+function rank({ position, isLost }: Start): number {
+  return isLost ? -1 : (position ?? 0);
+}

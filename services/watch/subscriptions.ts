@@ -1,0 +1,322 @@
+// Subscriptions: standing wishes of watchers, as facts under the watcher's own node.
+// In: principals' wishes, the feed. Out: facts, shapes, and the end of each lease at its time. Never: a wish that one watcher shows to another.
+import { randomBytes } from "node:crypto";
+import { type Address, rootOf } from "../core/address.ts";
+import { type LeaseShape, timestamp } from "../core/event.ts";
+import { tombstoneSeconds } from "../core/fact.ts";
+import type { Principal } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import { oncePerFact } from "../store/decoded.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Heads } from "../store/heads.ts";
+import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
+import { factsOfNode, nameOf, placeOf, subjectOf } from "../store/subjects.ts";
+import { Endings } from "./endings.ts";
+import { nodeKey } from "./target.ts";
+import { parseWatchWish, requireWatchScope, type WatchFields, type WatchWish } from "./wish.ts";
+
+export type EndReason = "deleted" | "expired" | "filter-too-slow";
+
+/** A subscription as the log holds it. */
+export interface Subscription extends WatchWish {
+  readonly id: string;
+  readonly subscriber: Address;
+  readonly createdMs: number;
+  readonly lease: { readonly seconds: number; readonly untilMs: number } | undefined;
+  readonly reveal: readonly string[];
+  /** The position at which what it selects was last decided: a reader from before has yet to see any of it. */
+  readonly since: number;
+  readonly position: number;
+}
+
+export interface SubscriptionWish extends WatchFields {
+  readonly lease?: { readonly seconds: number } | undefined;
+  readonly reveal?: readonly string[] | undefined;
+}
+
+export interface SubscriptionChangeWish {
+  readonly lease?: { readonly seconds?: number } | undefined;
+  /** null takes the filter away. */
+  readonly filter?: string | null | undefined;
+  readonly properties?: readonly string[] | undefined;
+}
+
+export interface SubscriptionShape {
+  readonly id: string;
+  readonly subscriber: string;
+  readonly target: string;
+  readonly properties: readonly string[];
+  readonly depth: string;
+  readonly filter?: string;
+  readonly state: "active" | "pending";
+  readonly lease?: Omit<LeaseShape, "default">;
+  readonly delivery: "stream";
+  readonly revealed?: readonly string[];
+}
+
+export interface Subscriptions extends Disposable {
+  create(who: Principal, wish: SubscriptionWish): Promise<SubscriptionShape>;
+  list(who: Principal): Promise<readonly SubscriptionShape[]>;
+  get(who: Principal, id: string): Promise<SubscriptionShape>;
+  change(who: Principal, id: string, wish: SubscriptionChangeWish): Promise<SubscriptionShape>;
+  /** Nothing happens where there is none. */
+  remove(who: Principal, id: string): Promise<void>;
+  /** All that are good now, of one account. */
+  of(subscriber: Address): Promise<readonly Subscription[]>;
+  /** Ends one that cannot go on. */
+  end(subscription: Subscription, reason: EndReason): Promise<void>;
+}
+
+export interface SubscriptionDeps {
+  readonly log: Log;
+  readonly heads: Heads;
+  readonly follower: Follower;
+  readonly now: () => number;
+  /** Whether anything is granted there now. */
+  readonly isActive: (whom: WatchWish["whom"], subscriber: Address) => Promise<boolean>;
+  readonly onTrouble: (message: string) => void;
+}
+
+interface Wire {
+  target: string;
+  properties: readonly string[];
+  depth: WatchWish["depth"];
+  at: number;
+  filter?: string;
+  /** Seconds, and ms since 1970. */
+  l?: { s: number; u: number };
+  reveal?: readonly string[];
+  /** Absent: the position of this very fact. */
+  since?: number;
+}
+
+const subscriptionsMax = 10_000;
+const leaseSecondsMin = 1;
+const leaseSecondsMax = 30 * 24 * 3600;
+const roundsMax = 20;
+/** Two brokers that end a lease at the same moment would only get in each other's way. */
+const graceMsMax = 100;
+
+export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
+  const { log, heads, follower, now, isActive, onTrouble } = deps;
+  /** The ids that each account holds, by the key of its node. */
+  const held = new Map<string, Set<string>>();
+  const endings = new Endings(now, (subject) => expire(subject));
+  const graceMs = Math.random() * graceMsMax;
+  const following = follower.listen({ take });
+
+  function take(fact: Fact): void {
+    if (!fact.subject.includes(".subscription.")) return;
+    const key = nodeKey(fact.subject);
+    const id = nameOf(fact.subject);
+    const ids = held.get(key);
+    // Most are of people who are not here now: nobody needs their filters.
+    const { target, l } = JSON.parse(fact.body) as Partial<Wire>;
+    if (target === undefined) {
+      ids?.delete(id);
+      if (ids?.size === 0) held.delete(key);
+      endings.forget(fact.subject);
+      return;
+    }
+    if (ids) ids.add(id);
+    else held.set(key, new Set([id]));
+    if (l) endings.set(fact.subject, l.u + graceMs);
+    else endings.forget(fact.subject);
+  }
+
+  async function expire(subject: string): Promise<void> {
+    try {
+      const fact = await heads.get(subject);
+      const one = fact && subscriptionOf(fact);
+      if (one?.lease && one.lease.untilMs <= now()) await end(one, "expired");
+    } catch (error) {
+      if (error instanceof Conflict) return;
+      onTrouble(`a subscription could not be ended yet: ${(error as Error).message}`);
+      endings.set(subject, now() + 1_000);
+    }
+  }
+
+  async function end({ subscriber, id, position }: Subscription, reason: EndReason): Promise<void> {
+    const body = JSON.stringify({ why: reason });
+    const subject = subjectOf(subscriber, "subscription", id);
+    await heads.append([{ subject, body, expected: position, keepSeconds: tombstoneSeconds }]);
+  }
+
+  async function create(who: Principal, wish: SubscriptionWish): Promise<SubscriptionShape> {
+    const { target, properties, depth, filter } = parseWatchWish(wish);
+    requireWatchScope(who, properties);
+    const root = rootOf(who.address);
+    const count = held.get(nodeKey(subjectOf(root, "node")))?.size ?? 0;
+    if (count >= subscriptionsMax) {
+      throw new Refusal("too-many-subscriptions", `You hold ${count} subscriptions; end some of them.`);
+    }
+    const wire: Wire = { target, properties, depth, at: Math.floor(now()) };
+    if (filter) wire.filter = filter.text;
+    if (wish.lease) wire.l = leaseOf(wish.lease.seconds, now());
+    if (wish.reveal && wish.reveal.length > 0) wire.reveal = wish.reveal;
+    const subject = subjectOf(root, "subscription", randomBytes(12).toString("base64url"));
+    return await shapeOf(await put(subject, wire, 0));
+  }
+
+  async function put(subject: string, wire: Wire, expected: number): Promise<Subscription> {
+    const body = JSON.stringify(wire);
+    const position = await heads.append([{ subject, body, expected }]);
+    return decode(subject, wire, position);
+  }
+
+  async function find(who: Principal, id: string, fresh = false): Promise<Subscription> {
+    const subject = idPattern.test(id) ? subjectOf(rootOf(who.address), "subscription", id) : undefined;
+    const fact = subject && (await (fresh ? heads.refresh(subject) : heads.get(subject)));
+    const one = fact && subscriptionOf(fact);
+    if (one && !isOver(one, now())) return one;
+    // What this broker remembers may be older than what another one has acknowledged.
+    if (!fresh) return await find(who, id, true);
+    throw new Refusal("not-found", "You have no such subscription.");
+  }
+
+  async function change(
+    who: Principal,
+    id: string,
+    wish: SubscriptionChangeWish,
+  ): Promise<SubscriptionShape> {
+    for (let round = 0; round < roundsMax; round++) {
+      const present = await find(who, id, round > 0);
+      const wire = toWire(present);
+      if (wish.lease) {
+        const seconds = wish.lease.seconds ?? present.lease?.seconds;
+        if (seconds === undefined) throw new Refusal("bad-lease", "Say how many seconds: it had no lease.");
+        wire.l = leaseOf(seconds, now());
+      }
+      const wanted = parseWatchWish({
+        target: present.target,
+        depth: present.depth,
+        properties: wish.properties ?? (present.properties.length === 0 ? undefined : present.properties),
+        filter: wish.filter === undefined ? present.filter?.text : (wish.filter ?? undefined),
+      });
+      requireWatchScope(who, wanted.properties);
+      const isOther = wish.properties !== undefined || wish.filter !== undefined;
+      wire.properties = wanted.properties;
+      delete wire.filter;
+      if (wanted.filter) wire.filter = wanted.filter.text;
+      if (isOther) delete wire.since;
+      try {
+        const subject = subjectOf(present.subscriber, "subscription", id);
+        return await shapeOf(await put(subject, wire, present.position));
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+      }
+    }
+    throw new LogUnavailable("others kept changing the same subscription");
+  }
+
+  async function remove(who: Principal, id: string): Promise<void> {
+    for (let round = 0; round < roundsMax; round++) {
+      try {
+        return await end(await find(who, id, round > 0), "deleted");
+      } catch (error) {
+        if (error instanceof Refusal && error.code === "not-found") return;
+        if (!(error instanceof Conflict)) throw error;
+      }
+    }
+    throw new LogUnavailable("others kept changing the same subscription");
+  }
+
+  async function of(subscriber: Address): Promise<readonly Subscription[]> {
+    const { facts } = await log.snapshot([factsOfNode(rootOf(subscriber), "subscription")]);
+    const nowMs = now();
+    const found: Subscription[] = [];
+    for (const fact of facts) {
+      const one = subscriptionOf(fact);
+      if (one && !isOver(one, nowMs)) found.push(one);
+    }
+    return found;
+  }
+
+  async function shapeOf(one: Subscription): Promise<SubscriptionShape> {
+    const { id, subscriber, target, properties, depth, filter, lease, reveal, whom } = one;
+    return {
+      id,
+      subscriber: subscriber.text,
+      target,
+      properties: properties.length === 0 ? ["*"] : properties,
+      depth,
+      ...(filter && { filter: filter.text }),
+      state: (await isActive(whom, subscriber)) ? "active" : "pending",
+      ...(lease && { lease: { id, seconds: lease.seconds, until: timestamp(lease.untilMs) } }),
+      delivery: "stream",
+      ...(reveal.length > 0 && { revealed: reveal }),
+    };
+  }
+
+  return {
+    create,
+    change,
+    remove,
+    of,
+    end,
+    async list(who) {
+      return await Promise.all((await of(who.address)).map(shapeOf));
+    },
+    get: async (who, id) => await shapeOf(await find(who, id)),
+    [Symbol.dispose]() {
+      following[Symbol.dispose]();
+      endings[Symbol.dispose]();
+    },
+  };
+}
+
+const idPattern = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** Undefined once it has ended. */
+export const subscriptionOf = oncePerFact((fact): Subscription | undefined => {
+  const wire = JSON.parse(fact.body) as Partial<Wire>;
+  return wire.target === undefined ? undefined : decode(fact.subject, wire as Wire, fact.position);
+});
+
+/** Why the subscription that this fact tells the end of has ended. */
+export function endReason(fact: Fact): EndReason {
+  return (JSON.parse(fact.body) as { why?: EndReason }).why ?? "deleted";
+}
+
+export function isOver({ lease }: Subscription, nowMs: number): boolean {
+  return lease !== undefined && lease.untilMs <= nowMs;
+}
+
+function decode(subject: string, wire: Wire, position: number): Subscription {
+  const { address, name } = placeOf(subject);
+  const wish = parseWatchWish({
+    target: wire.target,
+    properties: wire.properties.length === 0 ? undefined : wire.properties,
+    depth: wire.depth,
+    filter: wire.filter,
+  });
+  return {
+    ...wish,
+    id: name,
+    subscriber: address,
+    createdMs: wire.at,
+    lease: wire.l && { seconds: wire.l.s, untilMs: wire.l.u },
+    reveal: wire.reveal ?? [],
+    since: wire.since ?? position,
+    position,
+  };
+}
+
+function toWire(one: Subscription): Wire {
+  const { target, properties, depth, createdMs, filter, lease, reveal, since } = one;
+  const wire: Wire = { target, properties, depth, at: createdMs, since };
+  if (filter) wire.filter = filter.text;
+  if (lease) wire.l = { s: lease.seconds, u: lease.untilMs };
+  if (reveal.length > 0) wire.reveal = reveal;
+  return wire;
+}
+
+function leaseOf(seconds: number, nowMs: number): { s: number; u: number } {
+  if (!(seconds >= leaseSecondsMin && seconds <= leaseSecondsMax)) {
+    throw new Refusal("bad-lease", `A lease of ${seconds} seconds is not granted.`, [
+      { pointer: "/lease/seconds", detail: `must be from ${leaseSecondsMin} to ${leaseSecondsMax}` },
+    ]);
+  }
+  // Rounded up: a lease is never early.
+  return { s: seconds, u: Math.ceil(nowMs + seconds * 1000) };
+}

@@ -1,0 +1,54 @@
+// Wishes: what somebody wants to watch, as a request says it.
+// In: fields of a request, their shapes already checked. Out: a wish, or a Refusal that says what is wrong. Never: a look at the log.
+import { type Address, type Depth, emailOf, parseAddress } from "../core/address.ts";
+import { parseNamePatterns } from "../core/name-pattern.ts";
+import { type Principal, requireScope } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import { compileFilter, type Filter } from "./filter.ts";
+
+export interface WatchFields {
+  readonly target: string;
+  readonly properties?: readonly string[] | undefined;
+  readonly depth?: Depth | undefined;
+  readonly filter?: string | undefined;
+}
+
+/** An address, or the e-mail address of somebody who may register one day. */
+export type Whom = { readonly address: Address } | { readonly email: string };
+
+export interface WatchWish {
+  /** As it is written into answers: the one spelling. */
+  readonly target: string;
+  readonly whom: Whom;
+  /** Patterns; none selects all. */
+  readonly properties: readonly string[];
+  readonly depth: Depth;
+  readonly filter: Filter | undefined;
+}
+
+const mailto = "mailto:";
+export function parseWatchWish({ target, properties, depth = "0", filter }: WatchFields): WatchWish {
+  const names = properties === undefined ? [] : parseNamePatterns(properties.join(","));
+  return {
+    ...parseTarget(target),
+    properties: names.includes("*") ? [] : names,
+    depth,
+    filter: filter === undefined ? undefined : compileFilter(filter),
+  };
+}
+
+export function parseTarget(target: string): Pick<WatchWish, "target" | "whom"> {
+  if (!target.startsWith(mailto)) {
+    const address = parseAddress(target);
+    return { target: address.text, whom: { address } };
+  }
+  const email = emailOf(target.slice(mailto.length));
+  if (email === undefined) throw new Refusal("bad-address", "After mailto: stands one e-mail address.");
+  return { target: `${mailto}${email}`, whom: { email } };
+}
+
+/** Whether the caller's token reaches these names. @throws Refusal `scope-missing` */
+export function requireWatchScope(who: Principal, properties: readonly string[]): void {
+  if (properties.length === 0) requireScope(who, "watch");
+  for (const name of properties) requireScope(who, "watch", name);
+}
