@@ -1,13 +1,15 @@
-// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, start).
+// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, fanout, start).
 // What they print is measured here and now: only ratios within one run count (performance depends on the machine).
 import { availableParallelism } from "node:os";
 import { benchExpiry } from "./expiry.ts";
+import { benchFanOut } from "./fanout.ts";
 import { benchStart } from "./start.ts";
 import { benchWrite } from "./write.ts";
 
 const benches = new Map<string, () => Promise<boolean>>([
   ["write", benchWrite],
   ["expiry", benchExpiry],
+  ["fanout", benchFanOut],
   ["start", benchStart],
 ]);
 

@@ -19,7 +19,7 @@ import type { Heads } from "../store/heads.ts";
 import { Conflict, type Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
 import { openEmails } from "./emails.ts";
-import { openTokenEndings } from "./endings.ts";
+import { endedToken, openTokenEndings } from "./endings.ts";
 import { hashPassword, passwordFits } from "./password.ts";
 import { openSignedIn } from "./signed-in.ts";
 import { openTickets } from "./tickets.ts";
@@ -96,7 +96,12 @@ export function openAccounts(deps: AccountDeps): Accounts {
   const tokens = openTokens({ prefix, log, heads, now });
   const signedIn = openSignedIn(heads, now);
   const tickets = openTickets({ prefix, log, now });
-  const endings = openTokenEndings(follower, tokens.subjectOf, now);
+  const endings = openTokenEndings(
+    follower,
+    tokens.subjectOf,
+    (subject) => heads.peek(subject)?.body === endedToken,
+    now,
+  );
   const emails = openEmails({
     prefix,
     heads,

@@ -9,19 +9,23 @@ export interface TokenEndings extends Disposable {
   await(who: Principal, onEnd: () => void): Disposable;
 }
 
+/** What ends leaves an empty fact (tokens.ts). */
+export const endedToken = "{}";
+
 const timerMsMax = 2 ** 31 - 1;
 
 export function openTokenEndings(
   follower: Follower,
   subjectOf: (local: string, tokenId: string) => string,
+  /** Whether the token of this subject has ended already, as far as it is known here. */
+  hasEnded: (subject: string) => boolean,
   now: () => number,
 ): TokenEndings {
   const waiting = new Map<string, Set<() => void>>();
   const following = follower.listen({ take });
 
   function take({ subject, body }: Fact): void {
-    // What ends leaves an empty fact (tokens.ts).
-    const ended = body === "{}" ? waiting.get(subject) : undefined;
+    const ended = body === endedToken ? waiting.get(subject) : undefined;
     if (ended === undefined) return;
     waiting.delete(subject);
     for (const onEnd of ended) onEnd();
@@ -33,6 +37,8 @@ export function openTokenEndings(
       const all = waiting.get(subject) ?? new Set();
       all.add(onEnd);
       waiting.set(subject, all);
+      // It may have ended since it was looked at.
+      if (hasEnded(subject)) queueMicrotask(onEnd);
       // Whoever holds a stream for longer than a timer can wait comes back meanwhile.
       const timer =
         expiresMs === undefined

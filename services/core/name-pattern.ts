@@ -16,9 +16,13 @@ export function matchNames(patterns: readonly string[]): (name: string) => boole
   return (name) => exact.has(name) || prefixes.some((prefix) => name.startsWith(prefix));
 }
 
-/** Parses a comma-separated list such as `travel,profile.*`; at most 100 patterns. */
-export function parseNamePatterns(list: string): string[] {
-  const patterns = list.split(",");
+/** Parses a comma-separated list such as `travel,profile.*`. */
+export function parseNamePatterns(list: string): readonly string[] {
+  return requireNamePatterns(list.split(","));
+}
+
+/** @returns the patterns, at most 100 */
+export function requireNamePatterns(patterns: readonly string[]): readonly string[] {
   for (const pattern of patterns) {
     if (!patternPattern.test(pattern)) {
       throw new Refusal(

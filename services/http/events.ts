@@ -68,6 +68,9 @@ export function eventRoutes(app: FastifyInstance, { watching, streams }: EventDe
         onReady: write,
       });
       reply.hijack();
+      // The stream lasts as long as its connection: no chunks to frame, one piece of memory for all who are told the same.
+      response.shouldKeepAlive = false;
+      response.useChunkedEncodingByDefault = false;
       response.writeHead(200, {
         ...reply.getHeaders(),
         "content-type": "text/event-stream; charset=utf-8",
@@ -99,13 +102,12 @@ export function eventRoutes(app: FastifyInstance, { watching, streams }: EventDe
   );
 }
 
-function framed(deliveries: readonly Delivery[]): string {
-  let text = "";
-  for (const delivery of deliveries) text += frame(delivery);
-  return text;
+function framed(deliveries: readonly Delivery[]): Buffer {
+  const [first] = deliveries;
+  return deliveries.length === 1 ? frame(first as Delivery) : Buffer.concat(deliveries.map(frame));
 }
 
-function frame({ shared, cursor, skipped }: Delivery): string {
+function frame({ shared, cursor, skipped }: Delivery): Buffer {
   const { event, json } = shared;
   if (skipped > 0) {
     const declared = { ...event, data: { ...event.data, skipped } };
@@ -116,6 +118,6 @@ function frame({ shared, cursor, skipped }: Delivery): string {
   return shared.framed;
 }
 
-function block(cursor: string, type: string, json: string): string {
-  return `id: ${cursor}\nevent: ${type}\ndata: ${json}\n\n`;
+function block(cursor: string, type: string, json: string): Buffer {
+  return Buffer.from(`id: ${cursor}\nevent: ${type}\ndata: ${json}\n\n`);
 }

@@ -50,15 +50,13 @@ export function pollRoutes(
         after,
         onReady: () => changed.wake(),
       });
-      const ended = Promise.withResolvers<void>();
-      using _ = streams.add(caller, () => ended.resolve());
-      const onClose = (): void => ended.resolve();
+      const over = new AbortController();
+      const gone = new AbortController();
+      using _ = streams.add(caller, () => gone.abort());
+      const onClose = (): void => gone.abort();
       reply.raw.on("close", onClose);
-      const timer = setTimeout(ended.resolve, (request.query.wait ?? 0) * 1_000);
-      let isOver = false;
-      void ended.promise.then(() => {
-        isOver = true;
-      });
+      const timer = setTimeout(() => over.abort(), (request.query.wait ?? 0) * 1_000);
+      for (const { signal } of [over, gone]) signal.addEventListener("abort", () => changed.wake());
       const deliveries: Delivery[] = [];
       try {
         for (;;) {
@@ -68,9 +66,10 @@ export function pollRoutes(
           const taken = watcher.take();
           for (const delivery of taken) deliveries.push(delivery);
           if (taken.length > 0) continue;
+          if (gone.signal.aborted) break;
           // The snapshot is waited for whatever the request says: half of it would be of no use.
-          if (watcher.isLive && (isOver || deliveries.some(isNews))) break;
-          await (watcher.isLive ? Promise.race([woken, ended.promise]) : woken);
+          if (watcher.isLive && (over.signal.aborted || deliveries.some(isNews))) break;
+          await woken;
         }
       } finally {
         clearTimeout(timer);

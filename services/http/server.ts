@@ -17,6 +17,7 @@ import { Refusal } from "../core/refusal.ts";
 import type { PropertyService } from "../property/properties.ts";
 import type { Subscriptions, Watching } from "../watch/watching.ts";
 import { accountRoutes } from "./accounts.ts";
+import { asyncApi } from "./asyncapi.ts";
 import { authenticator, bearerOf } from "./auth.ts";
 import { eventRoutes } from "./events.ts";
 import { healthRoutes } from "./health.ts";
@@ -69,7 +70,13 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     bodyLimit: bodyBytesMax,
     // Longer than any legal address, so that an illegal one is told what is wrong instead of "no such route".
     routerOptions: { maxParamLength: 16_384 },
-    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1_000, maxHeaderSize: 32 * 1024 },
+    http: {
+      headersTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: 32 * 1024,
+      // Whoever offers another protocol than WebSocket gets its answer in this one (RFC 9110 §7.8).
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
+    },
     requestTimeout: 60_000,
     forceCloseConnections: "idle",
     // Who is already connected is served to the end of its request.
@@ -115,6 +122,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
     routes.set(url, methods);
   });
   await openApi(app);
+  asyncApi(app);
   accountRoutes(app, deps);
   nodeRoutes(app, deps);
   propertyRoutes(app, deps);

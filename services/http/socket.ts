@@ -43,8 +43,11 @@ const rubbishMax = 20;
 /** Twice without any sign of life: the other end is gone. */
 const pingMs = 20_000;
 
+/** How long the other end may take to say goodbye. */
+const closeMs = 2_000;
+
 /** RFC 6455 §7.4.1, and the registry it founded. */
-const closeCodes = { unsupported: 1003, policy: 1008, restart: 1012, tryLater: 1013 } as const;
+const closeCodes = { unsupported: 1003, policy: 1008, restart: 1012 } as const;
 
 export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
   const operations = openOperations(deps.properties);
@@ -79,8 +82,8 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
   });
 
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    const url = new URL(request.url ?? "/", "http://localhost");
-    if (url.pathname !== path) throw new Refusal("not-found", "There is no such socket.");
+    const url = URL.parse(`http://localhost${request.url}`);
+    if (url?.pathname !== path) throw new Refusal("not-found", "There is no such socket.");
     requireOrigin(request.headers, deps.origins);
     const offered = request.headers["sec-websocket-protocol"]?.split(",").map((one) => one.trim());
     if (offered && !offered.includes(protocol)) {
@@ -130,7 +133,10 @@ function connect(
   let underWay = 0;
   let rubbish = 0;
   let silences = 0;
-  const stream = streams.add(caller, (why) => ws.close(...closing(why)));
+  const stream = streams.add(caller, (why) => {
+    ws.close(...closing(why));
+    setTimeout(() => ws.terminate(), closeMs).unref();
+  });
   const heartbeat = setInterval(() => {
     if (++silences > 2) ws.terminate();
     else ws.ping();
@@ -175,6 +181,8 @@ function connect(
   }
 
   ws.on("message", (data: Buffer, isBinary) => {
+    // Whoever was told to go is not served any more.
+    if (ws.readyState !== ws.OPEN) return;
     silences = 0;
     if (isBinary) return ws.close(closeCodes.unsupported, "Frames are JSON text.");
     let command: Json;

@@ -39,15 +39,17 @@ const DEPTH_MAX = 100;
 const LOOPS_MAX = 4;
 /** A time zone's calendar takes as long as some fifty steps. */
 const CALENDAR_WEIGHT = 50;
+/** What a pattern's instruction takes at one character, compared with what a search takes at one value. */
+const PATTERN_WEIGHT = 4;
 const macros = ["has", "all", "exists", "exists_one", "filter", "map"];
 const ACCUMULATOR = "@result";
-/** These look at numbers, or at the head of a list, or (the others) at no more than a constant that stands beside. */
+/** Calls that take the same time whatever they are given, and calls that do so where one side is a constant. */
 const light = ["!_", "-_", "_+_", "_-_", "_*_", "_/_", "_%_", "type"];
 const lightByConstant = ["_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "startsWith", "endsWith"];
 const variables = ["node", "name", "value", "previous", "now"];
 const types = ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"];
 const qualifiedTypes = ["google.protobuf.Timestamp", "google.protobuf.Duration"];
-/** What the planner knows without a function; all but the first two answer a boolean. */
+/** What is no function to the library. */
 const operators = ["_[_]", "_?_:_", "_&&_", "_||_", "@not_strictly_false"];
 
 export function survey(expression: Expression): Survey {
@@ -71,34 +73,48 @@ export function survey(expression: Expression): Survey {
 
   function visit(part: Expression, bound: readonly string[], depth: number, loops: number): void {
     const deeper = (child: Expression | undefined) => child && visit(child, bound, depth + 1, loops);
-    if (depth > DEPTH_MAX)
+    if (depth > DEPTH_MAX) {
       throw new UnfitExpression(part.id, `A filter nests at most ${DEPTH_MAX} levels deep.`);
+    }
     found.weight++;
     const kind = part.exprKind;
-    if (kind.case === "identExpr") readName(part, kind.value.name.replace(/^\./, ""), bound);
-    else if (kind.case === "constExpr") checkRange(part, kind.value.constantKind);
-    else if (kind.case === "selectExpr") {
-      if (!qualifiedTypes.includes(qualifiedName(part))) deeper(kind.value.operand);
-    } else if (kind.case === "listExpr") kind.value.elements.forEach(deeper);
-    else if (kind.case === "structExpr") {
-      if (kind.value.messageName !== "") {
-        throw new UnfitExpression(part.id, 'A filter cannot make messages; write a map such as {"a": 1}.');
-      }
-      for (const { keyKind, value } of kind.value.entries) {
-        if (keyKind.case === "mapKey") deeper(keyKind.value);
-        deeper(value);
-      }
-    } else if (kind.case === "callExpr") {
-      deeper(kind.value.target);
-      kind.value.args.forEach(deeper);
-      readCall(part, kind.value);
-    } else if (kind.case === "comprehensionExpr") {
-      const { iterRange, iterVar, accuInit, loopCondition, loopStep, result } = kind.value;
-      if (loops === LOOPS_MAX) throw new UnfitExpression(part.id, `Macros nest at most ${LOOPS_MAX} deep.`);
-      found.loops = Math.max(found.loops, loops + 1);
-      deeper(iterRange);
-      for (const inner of [accuInit, loopCondition, loopStep, result]) {
-        if (inner) visit(inner, [...bound, iterVar, ACCUMULATOR], depth + 1, loops + 1);
+    switch (kind.case) {
+      case "identExpr":
+        readName(part, rootName(kind.value.name), bound);
+        break;
+      case "constExpr":
+        checkRange(part, kind.value.constantKind);
+        break;
+      case "selectExpr":
+        if (!qualifiedTypes.includes(qualifiedName(part))) deeper(kind.value.operand);
+        break;
+      case "listExpr":
+        kind.value.elements.forEach(deeper);
+        break;
+      case "structExpr":
+        if (kind.value.messageName !== "") {
+          throw new UnfitExpression(part.id, 'A filter makes no messages; write a map such as {"a": 1}.');
+        }
+        for (const { keyKind, value } of kind.value.entries) {
+          if (keyKind.case === "mapKey") deeper(keyKind.value);
+          deeper(value);
+        }
+        break;
+      case "callExpr":
+        deeper(kind.value.target);
+        kind.value.args.forEach(deeper);
+        readCall(part, kind.value);
+        break;
+      case "comprehensionExpr": {
+        const { iterRange, iterVar, accuInit, loopCondition, loopStep, result } = kind.value;
+        if (loops === LOOPS_MAX) {
+          throw new UnfitExpression(part.id, `Macros nest at most ${LOOPS_MAX} deep.`);
+        }
+        found.loops = Math.max(found.loops, loops + 1);
+        deeper(iterRange);
+        for (const inner of [accuInit, loopCondition, loopStep, result]) {
+          if (inner) visit(inner, [...bound, iterVar, ACCUMULATOR], depth + 1, loops + 1);
+        }
       }
     }
   }
@@ -145,7 +161,7 @@ export function survey(expression: Expression): Survey {
       return;
     }
     try {
-      found.weight += patternOf(constant.value).programSize();
+      found.searches += PATTERN_WEIGHT * patternOf(constant.value).programSize();
     } catch (error) {
       const reason =
         error instanceof Error ? error.message.replace(/^error parsing regexp: /, "") : String(error);
@@ -173,6 +189,11 @@ function checkRange(part: Expression, constant: Kind<"constExpr">["constantKind"
     throw new UnfitExpression(part.id, "An integer has 64 bits; write a larger number with a dot: 1e20.");
 }
 
+/** `.value` means the variable itself, whatever a macro calls its own. */
+function rootName(name: string): string {
+  return name.replace(/^\./, "");
+}
+
 function qualifiedName(part: Expression): string {
   const kind = part.exprKind;
   if (kind.case === "identExpr") return kind.value.name;
@@ -190,7 +211,7 @@ function mayBeBoolean(part: Expression | undefined): boolean {
     case "structExpr":
       return false;
     case "identExpr":
-      return ["value", "previous"].includes(kind.value.name.replace(/^\./, ""));
+      return ["value", "previous"].includes(rootName(kind.value.name));
     case "comprehensionExpr":
       return mayBeBoolean(
         kind.value.result?.exprKind.case === "identExpr" ? kind.value.accuInit : kind.value.result,

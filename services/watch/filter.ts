@@ -9,7 +9,7 @@ import { forgetPatterns, instant, language } from "./filter-language.ts";
 import { type Survey, survey, UnfitExpression } from "./filter-survey.ts";
 import { runLimited } from "./time-limit.ts";
 
-/** What an event is to a filter. The values must not be changed afterwards: what they become for CEL is kept. */
+/** What an event is to a filter. Values must not be changed afterwards: what they become for CEL is kept for a while. */
 export interface FilterScope {
   readonly node: string;
   readonly name: string;
@@ -124,16 +124,24 @@ interface Adapted {
   readonly characters: number;
 }
 
-/** One event is put to many filters. */
-const adapted = new WeakMap<object, Adapted>();
+/** One event is put to many filters, one after the other; no more are kept, since a map takes more than its JSON. */
+const recent = new Map<object, Adapted>();
+const RECENT_MAX = 8;
 
 function adapt(value: Json): Adapted {
-  const kept = typeof value === "object" && value !== null ? adapted.get(value) : undefined;
+  const kept = typeof value === "object" && value !== null ? recent.get(value) : undefined;
   if (kept !== undefined) return kept;
   let parts = 0;
   let characters = 0;
-  const fresh = { cel: convert(value), parts, characters };
-  if (typeof value === "object" && value !== null) adapted.set(value, fresh);
+  const cel = convert(value);
+  const fresh = { cel, parts, characters };
+  if (typeof value === "object" && value !== null) {
+    for (const oldest of recent.keys()) {
+      if (recent.size < RECENT_MAX) break;
+      recent.delete(oldest);
+    }
+    recent.set(value, fresh);
+  }
   return fresh;
 
   function convert(json: Json): CelValue {

@@ -29,6 +29,8 @@ export interface Start {
   readonly position: number | undefined;
   /** It may have missed something for good. */
   readonly isLost: boolean;
+  /** It was told what came up to the position of some things only: it is shown all that is there, and what ended since. */
+  readonly isPartial?: boolean;
 }
 
 export interface HistoryDeps {

@@ -8,7 +8,7 @@ import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
 import type { Start } from "./history.ts";
 import type { Stream } from "./stream.ts";
-import { endReason, type Subscription, subscriptionOf } from "./subscriptions.ts";
+import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
 import type { Watch } from "./watch.ts";
 import type { WatchWish } from "./wish.ts";
 
@@ -47,18 +47,21 @@ export class Own {
 
   /** One that the caller keeps, as it stands when the stream begins. */
   async begin(subscription: Subscription): Promise<void> {
-    if (!this.#isNews(subscription.id, subscription.position)) return;
-    const { position } = this.#start;
-    const knows = position !== undefined && subscription.since <= position && "address" in subscription.whom;
-    // Whoever came to an address by e-mail after the cursor may have values from before it.
-    const start = knows ? this.#start : { ...this.#start, position: undefined };
+    const { id, whom, position, made, since } = subscription;
+    if (!this.#isNews(id, position)) return;
     await this.#keep({
-      id: subscription.id,
+      id,
       wish: subscription,
       stored: subscription,
-      start,
+      start: this.#startOf(made, since, whom),
       watch: undefined,
     });
+  }
+
+  /** One that ended, perhaps while the reader was away. */
+  beginEnded({ id, position, was, why }: Ended): void {
+    if (!this.#isNews(id, position) || position <= (this.#start.position ?? Number.POSITIVE_INFINITY)) return;
+    this.#announce(id, was, "ended", why, String(position));
   }
 
   /** What the feed brings about one that the caller keeps. */
@@ -68,17 +71,28 @@ export class Own {
     const present = this.#kept.get(id);
     const next = subscriptionOf(fact);
     if (next === undefined) {
-      if (present) this.#drop(present, endReason(fact));
+      if (present) this.#drop(present, endOf(fact).why);
       return;
     }
-    const isSame = present?.stored?.since === next.since;
-    if (present && isSame) {
+    if (present && present.stored?.since === next.since) {
       this.#kept.set(id, { ...present, stored: next, wish: next });
       return;
     }
     if (present?.watch) this.#stream.drop(present.watch);
-    const start = { text: this.#stream.last, position: undefined, isLost: false };
+    const { text, position } = this.#stream.start;
+    const start = present
+      ? { text, position, isLost: false, isPartial: true }
+      : { text, position: undefined, isLost: false };
     this.#keep({ id, wish: next, stored: next, start, watch: undefined }).catch(() => undefined);
+  }
+
+  /** Where the stream's reader left off with a subscription. */
+  #startOf(made: number, since: number, whom: WatchWish["whom"]): Start {
+    const { position } = this.#start;
+    if (position === undefined) return this.#start;
+    if (made > position) return { ...this.#start, position: undefined };
+    // Whoever came to an address by e-mail may have come later than some of its values.
+    return since > position || "email" in whom ? { ...this.#start, isPartial: true } : this.#start;
   }
 
   /** One that lasts as long as the stream. @returns its id */
@@ -100,8 +114,11 @@ export class Own {
   /** Somebody registered with this e-mail address. */
   registered(email: string, address: Address): void {
     for (const kept of this.#kept.values()) {
-      if (kept.watch || !("email" in kept.wish.whom) || kept.wish.whom.email !== email) continue;
-      this.#announce(kept, "active");
+      if (!("email" in kept.wish.whom) || kept.wish.whom.email !== email) continue;
+      if (kept.watch?.target.node.text === address.text) continue;
+      // The address has changed hands.
+      if (kept.watch) this.#stream.drop(kept.watch);
+      this.#announce(kept.id, kept.wish.target, "active");
       this.#watch(kept, address, { text: this.#stream.last, position: undefined, isLost: false });
     }
   }
@@ -110,7 +127,8 @@ export class Own {
   onNode(watch: Watch, change: Change): void {
     const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
     if (kept === undefined || change.address.text !== watch.target.node.text) return;
-    this.#announce(kept, change.isThere ? "active" : "pending", undefined, String(change.revision));
+    const state = change.isThere ? "active" : "pending";
+    this.#announce(kept.id, kept.wish.target, state, undefined, String(change.revision));
   }
 
   /** Its filter took too long: it would take as long each time. */
@@ -137,7 +155,7 @@ export class Own {
     if ("address" in whom) return this.#watch(kept, whom.address, kept.start);
     const address = await this.#deps.whoHas(whom.email);
     if (address && this.#kept.get(kept.id) === kept && kept.watch === undefined) {
-      this.#watch(kept, address, { ...kept.start, position: undefined });
+      this.#watch(kept, address, kept.start);
     }
   }
 
@@ -149,12 +167,18 @@ export class Own {
   #drop(kept: Kept, reason: string): void {
     if (kept.watch) this.#stream.drop(kept.watch);
     this.#kept.delete(kept.id);
-    this.#announce(kept, "ended", reason);
+    this.#announce(kept.id, kept.wish.target, "ended", reason);
   }
 
-  #announce({ id, wish }: Kept, state: SubscriptionState, reason?: string, mark = `${++this.#marks}`): void {
+  #announce(
+    id: string,
+    target: string,
+    state: SubscriptionState,
+    reason?: string,
+    mark = `${++this.#marks}`,
+  ): void {
     const subscriber = this.#stream.caller?.address.text ?? "anonymous";
-    const change = { subscriber, id, target: wish.target, state, reason, timeMs: this.#deps.now(), mark };
+    const change = { subscriber, id, target, state, reason, timeMs: this.#deps.now(), mark };
     this.#stream.announce(subscriptionEvent(change));
   }
 }

@@ -16,7 +16,7 @@ export interface SharedEvent {
   /** When the fact was stored, in ms; undefined for events that no fact stands behind. */
   readonly storedMs: number | undefined;
   /** The event as one transport writes it, once the first of its streams has written it. */
-  framed: string | undefined;
+  framed: Buffer | undefined;
 }
 
 export interface Delivery {

@@ -6,22 +6,16 @@
 import { randomBytes } from "node:crypto";
 import { streamEvent, type TidingsEvent } from "../core/event.ts";
 import type { Caller } from "../core/principal.ts";
-import type { Soon } from "../core/soon.ts";
-import type { Fact, Log } from "../store/log.ts";
-import { placeOf } from "../store/subjects.ts";
-import { type Change, type ChangeDeps, nodeChange, propertyChange, share } from "./change.ts";
+import { type Change, share } from "./change.ts";
 import type { History, Start } from "./history.ts";
-import type { Arrival, Hub } from "./hub.ts";
+import type { Arrival } from "./hub.ts";
+import { isNewTo, type JoinDeps, join } from "./joining.ts";
 import { type Delivery, Session } from "./session.ts";
-import { logFilters, type Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import { Watch, type WatchOwner } from "./watch.ts";
 
-export interface StreamDeps extends ChangeDeps {
-  readonly log: Log;
-  readonly hub: Hub;
+export interface StreamDeps extends JoinDeps {
   readonly history: History;
-  /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
-  readonly settle: (fact: Fact) => Soon<Fact | undefined>;
   readonly now: () => number;
   /** There may be something for this stream to take, once the run of facts is through. */
   readonly touched: (stream: Stream) => void;
@@ -55,6 +49,7 @@ export class Stream implements WatchOwner, Disposable {
   /** Of those, the watches that the stream began with, or began anew with. */
   #first = new Set<Watch>();
   #opened = Promise.withResolvers<void>();
+  #hasBegun = false;
   #isOpen = false;
   #announced = 0;
   #ended = false;
@@ -73,6 +68,7 @@ export class Stream implements WatchOwner, Disposable {
 
   /** Begins with what was added so far. Resolves when the first snapshots are in. @throws LogUnavailable */
   async open(): Promise<void> {
+    this.#hasBegun = true;
     this.#first = new Set(this.#watches);
     this.#holdLowest();
     if (this.#first.size === 0) this.#tellOfStream("live");
@@ -84,15 +80,15 @@ export class Stream implements WatchOwner, Disposable {
 
   /** @param start where the reader left off with this one */
   add(target: Target, start: Start, id?: string): Watch {
-    const watch = new Watch(this, target, id, start.position);
+    const watch = new Watch(this, target, start, id);
     this.#watches.add(watch);
     this.#deps.hub.add(watch);
     this.#floors.set(watch, start);
     this.#waiting.push(watch);
-    if (this.#isOpen) {
-      this.#holdLowest();
-      this.#options.onReady();
-    }
+    if (!this.#hasBegun) return watch;
+    this.#holdLowest();
+    if (start.isLost) this.#tellOfStream("reset", namedBy(watch));
+    this.#options.onReady();
     return watch;
   }
 
@@ -102,7 +98,8 @@ export class Stream implements WatchOwner, Disposable {
     watch.stage = "ended";
     this.#deps.hub.remove(watch);
     this.#waiting = this.#waiting.filter((one) => one !== watch);
-    if (wasJoining && this.#isOpen) this.#joined(watch, false);
+    this.#floors.delete(watch);
+    if (wasJoining && this.#hasBegun) this.#joined(watch, false);
   }
 
   /** Everything that is owed now. When nothing is, the next part of the snapshot is fetched. */
@@ -135,6 +132,11 @@ export class Stream implements WatchOwner, Disposable {
 
   get watches(): ReadonlySet<Watch> {
     return this.#watches;
+  }
+
+  /** Where the feed stands, for a reader that has been told all of it. */
+  get start(): Start {
+    return { text: this.#session.last, position: this.#deps.hub.position, isLost: false };
   }
 
   /** Characters that wait for the reader. */
@@ -206,49 +208,23 @@ export class Stream implements WatchOwner, Disposable {
     this.#retry = setTimeout(() => this.#options.onReady(), retryDelayMs);
   }
 
-  /** What the watch is owed before it is live: the present state, or what changed since its reader left off. */
   async #join(watch: Watch, attempt: number): Promise<void> {
-    const { log, hub, settle } = this.#deps;
-    const { target, resumes } = watch;
-    const { facts, position } = await log.snapshot(logFilters(target));
-    const ahead = new Map<string, number>();
-    const shown: Change[] = [];
-    for (const found of facts) {
-      const settling = settle(found);
-      const fact = settling instanceof Promise ? await settling : settling;
-      if (!watch.isAt(attempt)) return;
-      if (fact === undefined) continue;
-      if (fact.position > position) ahead.set(fact.subject, fact.position);
-      const change = this.#changeOf(fact);
-      hub.remember(watch, change);
-      if (fact.position > (resumes ?? 0) && isNews(change, resumes) && watch.selects(change))
-        shown.push(change);
+    const joined = await join(watch, attempt, this.#deps);
+    if (joined === undefined) return;
+    for (const change of joined.shown) {
+      if (change.name === "") this.#options.onNode?.(watch, change);
+      const event = change.event(isNewTo(change, watch.start) ? "live" : "snapshot");
+      this.#session.present(change.subject, share(event, change.revision, this.#cursor(), undefined));
     }
-    if (!watch.isAt(attempt)) return;
-    shown.sort((a, b) => a.position - b.position);
-    for (const change of shown) this.#present(watch, change);
-    watch.goLive(position, ahead);
+    watch.goLive(joined.position, joined.ahead);
     this.#joined(watch, true);
-  }
-
-  #changeOf(fact: Fact): Change {
-    const { address, kind, name } = placeOf(fact.subject);
-    return kind === "node"
-      ? nodeChange(fact, address, this.#deps)
-      : propertyChange(fact, address, name, this.#deps);
-  }
-
-  #present(watch: Watch, change: Change): void {
-    if (change.name === "") this.#options.onNode?.(watch, change);
-    const event = change.event(watch.resumes === undefined ? "snapshot" : "live");
-    this.#session.present(change.subject, share(event, change.revision, this.#cursor(), undefined));
   }
 
   #joined(watch: Watch, isThere: boolean): void {
     this.#floors.delete(watch);
     this.#holdLowest();
     if (!this.#first.delete(watch)) {
-      if (isThere) this.#tellOfStream("live", watch.id === undefined ? {} : { subscription: watch.id });
+      if (isThere) this.#tellOfStream("live", namedBy(watch));
     } else if (this.#first.size === 0) {
       this.#tellOfStream("live");
     }
@@ -261,7 +237,7 @@ export class Stream implements WatchOwner, Disposable {
     const start = { text: this.#deps.history.cursor(0), position: undefined, isLost: false };
     this.#waiting = [];
     for (const watch of this.#watches) {
-      watch.restart();
+      watch.restart(start);
       this.#floors.set(watch, start);
       this.#waiting.push(watch);
     }
@@ -283,7 +259,7 @@ export class Stream implements WatchOwner, Disposable {
     const about = this.caller?.address.text ?? "anonymous";
     const id = `${this.#deps.epoch}-${randomBytes(9).toString("base64url")}`;
     const event = streamEvent(kind, about, id, this.#deps.now(), data);
-    const key = kind === "live" ? `live ${data.subscription ?? ""}` : kind;
+    const key = `${kind} ${data.subscription ?? ""}`;
     this.#session.offer(key, share(event, ++this.#announced, this.#cursor(), undefined));
     this.#deps.touched(this);
   }
@@ -293,10 +269,8 @@ export class Stream implements WatchOwner, Disposable {
   }
 }
 
-/** What a new reader never saw needs no mention. A returning one hears of ends, and of nodes that came. */
-function isNews(change: Change, resumes: number | undefined): boolean {
-  if (change.name === "") return resumes !== undefined && resumes > 0 && change.isThere;
-  return resumes !== undefined || change.isThere;
+function namedBy({ id }: Watch): Record<string, string> {
+  return id === undefined ? {} : { subscription: id };
 }
 
 /** Whoever may have missed something for good comes before whoever knows nothing. */

@@ -6,28 +6,25 @@ import { type LeaseShape, timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
-import { oncePerFact } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
-import { factsOfNode, nameOf, placeOf, subjectOf } from "../store/subjects.ts";
+import { factsOfNode, nameOf, subjectOf } from "../store/subjects.ts";
 import { Endings } from "./endings.ts";
+import {
+  decode,
+  type Ended,
+  type EndReason,
+  endBody,
+  endOf,
+  isOver,
+  type Subscription,
+  subscriptionOf,
+  toWire,
+  type Wire,
+} from "./subscription-facts.ts";
 import { nodeKey } from "./target.ts";
 import { parseWatchWish, requireWatchScope, type WatchFields, type WatchWish } from "./wish.ts";
-
-export type EndReason = "deleted" | "expired" | "filter-too-slow";
-
-/** A subscription as the log holds it. */
-export interface Subscription extends WatchWish {
-  readonly id: string;
-  readonly subscriber: Address;
-  readonly createdMs: number;
-  readonly lease: { readonly seconds: number; readonly untilMs: number } | undefined;
-  readonly reveal: readonly string[];
-  /** The position at which what it selects was last decided: a reader from before has yet to see any of it. */
-  readonly since: number;
-  readonly position: number;
-}
 
 export interface SubscriptionWish extends WatchFields {
   readonly lease?: { readonly seconds: number } | undefined;
@@ -61,8 +58,8 @@ export interface Subscriptions extends Disposable {
   change(who: Principal, id: string, wish: SubscriptionChangeWish): Promise<SubscriptionShape>;
   /** Nothing happens where there is none. */
   remove(who: Principal, id: string): Promise<void>;
-  /** All that are good now, of one account. */
-  of(subscriber: Address): Promise<readonly Subscription[]>;
+  /** All of one account: those that are good now, and the ends that the log still holds. */
+  of(subscriber: Address): Promise<{ held: readonly Subscription[]; ended: readonly Ended[] }>;
   /** Ends one that cannot go on. */
   end(subscription: Subscription, reason: EndReason): Promise<void>;
 }
@@ -75,19 +72,6 @@ export interface SubscriptionDeps {
   /** Whether anything is granted there now. */
   readonly isActive: (whom: WatchWish["whom"], subscriber: Address) => Promise<boolean>;
   readonly onTrouble: (message: string) => void;
-}
-
-interface Wire {
-  target: string;
-  properties: readonly string[];
-  depth: WatchWish["depth"];
-  at: number;
-  filter?: string;
-  /** Seconds, and ms since 1970. */
-  l?: { s: number; u: number };
-  reveal?: readonly string[];
-  /** Absent: the position of this very fact. */
-  since?: number;
 }
 
 const subscriptionsMax = 10_000;
@@ -136,10 +120,10 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     }
   }
 
-  async function end({ subscriber, id, position }: Subscription, reason: EndReason): Promise<void> {
-    const body = JSON.stringify({ why: reason });
-    const subject = subjectOf(subscriber, "subscription", id);
-    await heads.append([{ subject, body, expected: position, keepSeconds: tombstoneSeconds }]);
+  async function end(one: Subscription, reason: EndReason): Promise<void> {
+    const subject = subjectOf(one.subscriber, "subscription", one.id);
+    const body = endBody(one, reason);
+    await heads.append([{ subject, body, expected: one.position, keepSeconds: tombstoneSeconds }]);
   }
 
   async function create(who: Principal, wish: SubscriptionWish): Promise<SubscriptionShape> {
@@ -221,13 +205,14 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     throw new LogUnavailable("others kept changing the same subscription");
   }
 
-  async function of(subscriber: Address): Promise<readonly Subscription[]> {
+  async function of(subscriber: Address): Promise<{ held: Subscription[]; ended: Ended[] }> {
     const { facts } = await log.snapshot([factsOfNode(rootOf(subscriber), "subscription")]);
     const nowMs = now();
-    const found: Subscription[] = [];
+    const found: { held: Subscription[]; ended: Ended[] } = { held: [], ended: [] };
     for (const fact of facts) {
       const one = subscriptionOf(fact);
-      if (one && !isOver(one, nowMs)) found.push(one);
+      if (one === undefined) found.ended.push(endOf(fact));
+      else if (!isOver(one, nowMs)) found.held.push(one);
     }
     return found;
   }
@@ -255,7 +240,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     of,
     end,
     async list(who) {
-      return await Promise.all((await of(who.address)).map(shapeOf));
+      return await Promise.all((await of(who.address)).held.map(shapeOf));
     },
     get: async (who, id) => await shapeOf(await find(who, id)),
     [Symbol.dispose]() {
@@ -266,50 +251,6 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
 }
 
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/;
-
-/** Undefined once it has ended. */
-export const subscriptionOf = oncePerFact((fact): Subscription | undefined => {
-  const wire = JSON.parse(fact.body) as Partial<Wire>;
-  return wire.target === undefined ? undefined : decode(fact.subject, wire as Wire, fact.position);
-});
-
-/** Why the subscription that this fact tells the end of has ended. */
-export function endReason(fact: Fact): EndReason {
-  return (JSON.parse(fact.body) as { why?: EndReason }).why ?? "deleted";
-}
-
-export function isOver({ lease }: Subscription, nowMs: number): boolean {
-  return lease !== undefined && lease.untilMs <= nowMs;
-}
-
-function decode(subject: string, wire: Wire, position: number): Subscription {
-  const { address, name } = placeOf(subject);
-  const wish = parseWatchWish({
-    target: wire.target,
-    properties: wire.properties.length === 0 ? undefined : wire.properties,
-    depth: wire.depth,
-    filter: wire.filter,
-  });
-  return {
-    ...wish,
-    id: name,
-    subscriber: address,
-    createdMs: wire.at,
-    lease: wire.l && { seconds: wire.l.s, untilMs: wire.l.u },
-    reveal: wire.reveal ?? [],
-    since: wire.since ?? position,
-    position,
-  };
-}
-
-function toWire(one: Subscription): Wire {
-  const { target, properties, depth, createdMs, filter, lease, reveal, since } = one;
-  const wire: Wire = { target, properties, depth, at: createdMs, since };
-  if (filter) wire.filter = filter.text;
-  if (lease) wire.l = { s: lease.seconds, u: lease.untilMs };
-  if (reveal.length > 0) wire.reveal = reveal;
-  return wire;
-}
 
 function leaseOf(seconds: number, nowMs: number): { s: number; u: number } {
   if (!(seconds >= leaseSecondsMin && seconds <= leaseSecondsMax)) {

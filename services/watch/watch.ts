@@ -3,6 +3,7 @@
 import { matchNames } from "../core/name-pattern.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Change } from "./change.ts";
+import type { Start } from "./history.ts";
 import type { Arrival, Listening } from "./hub.ts";
 import { reaches, type Target } from "./target.ts";
 
@@ -21,8 +22,8 @@ export class Watch implements Listening {
   readonly target: Target;
   /** The subscription that it belongs to. */
   readonly id: string | undefined;
-  /** Where its reader left off; undefined: it knows nothing. */
-  resumes: number | undefined;
+  /** Where its reader left off. */
+  start: Start;
   stage: Stage = "waiting";
   readonly #owner: WatchOwner;
   readonly #matches: (name: string) => boolean;
@@ -33,11 +34,11 @@ export class Watch implements Listening {
   /** Facts that the snapshot showed although they are newer than it, by subject. */
   #ahead = new Map<string, number>();
 
-  constructor(owner: WatchOwner, target: Target, id: string | undefined, resumes: number | undefined) {
+  constructor(owner: WatchOwner, target: Target, start: Start, id: string | undefined) {
     this.#owner = owner;
     this.target = target;
     this.id = id;
-    this.resumes = resumes;
+    this.start = start;
     this.#matches = matchNames(target.properties);
   }
 
@@ -60,10 +61,10 @@ export class Watch implements Listening {
     return this.stage === "joining" && this.#attempt === attempt;
   }
 
-  /** Begins anew, for a reader that knows nothing. */
-  restart(): void {
+  /** Begins anew. */
+  restart(start: Start): void {
     this.stage = "waiting";
-    this.resumes = undefined;
+    this.start = start;
     this.#held = new Map();
   }
 

@@ -13,21 +13,20 @@ import { openHub } from "./hub.ts";
 import { Own, type OwnDeps } from "./own.ts";
 import type { Delivery } from "./session.ts";
 import { Stream } from "./stream.ts";
-import type { Subscription, Subscriptions } from "./subscriptions.ts";
+import type { Subscriptions } from "./subscriptions.ts";
 import { nodeKey, type Target } from "./target.ts";
 import type { WatchWish } from "./wish.ts";
 
 export { type History, openHistory } from "./history.ts";
-export type { Delivery, SharedEvent } from "./session.ts";
+export type { Delivery } from "./session.ts";
 export {
   openSubscriptions,
   type SubscriptionChangeWish,
-  type SubscriptionShape,
   type Subscriptions,
   type SubscriptionWish,
 } from "./subscriptions.ts";
 export type { Target } from "./target.ts";
-export { parseTarget, parseWatchWish, requireWatchScope, type WatchWish } from "./wish.ts";
+export { parseWatchWish, requireWatchScope, type WatchWish } from "./wish.ts";
 
 export interface StreamRequest {
   readonly caller: Caller;
@@ -142,7 +141,9 @@ export function openWatching(deps: WatchDeps): Watching {
     try {
       for (const target of targets) stream.add(target, start);
       if (own && caller) {
-        for (const one of await subscriptions.of(caller.address)) await mine.begin(one);
+        const { held, ended } = await subscriptions.of(caller.address);
+        for (const one of held) await mine.begin(one);
+        for (const one of ended) mine.beginEnded(one);
       }
       await stream.open();
     } catch (error) {
@@ -206,5 +207,3 @@ export function openWatching(deps: WatchDeps): Watching {
     },
   };
 }
-
-export type { Subscription };

@@ -1,7 +1,7 @@
 // Wishes: what somebody wants to watch, as a request says it.
 // In: fields of a request, their shapes already checked. Out: a wish, or a Refusal that says what is wrong. Never: a look at the log.
 import { type Address, type Depth, emailOf, parseAddress } from "../core/address.ts";
-import { parseNamePatterns } from "../core/name-pattern.ts";
+import { requireNamePatterns } from "../core/name-pattern.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { compileFilter, type Filter } from "./filter.ts";
@@ -28,7 +28,7 @@ export interface WatchWish {
 
 const mailto = "mailto:";
 export function parseWatchWish({ target, properties, depth = "0", filter }: WatchFields): WatchWish {
-  const names = properties === undefined ? [] : parseNamePatterns(properties.join(","));
+  const names = properties === undefined ? [] : requireNamePatterns(properties);
   return {
     ...parseTarget(target),
     properties: names.includes("*") ? [] : names,
@@ -37,7 +37,7 @@ export function parseWatchWish({ target, properties, depth = "0", filter }: Watc
   };
 }
 
-export function parseTarget(target: string): Pick<WatchWish, "target" | "whom"> {
+function parseTarget(target: string): Pick<WatchWish, "target" | "whom"> {
   if (!target.startsWith(mailto)) {
     const address = parseAddress(target);
     return { target: address.text, whom: { address } };

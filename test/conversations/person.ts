@@ -68,6 +68,8 @@ export interface WatchTerms {
   also?: readonly string[];
   /** Watch nothing but what is named: without the bell, `hearsNothing` does not work. */
   withoutBell?: true;
+  /** `?self=true` */
+  self?: true;
 }
 
 export interface Hearing {
@@ -103,9 +105,15 @@ export interface Person extends AsyncDisposable {
   ends(leaseId: string): Promise<void>;
   /** Opens a stream in place of the last one, and waits until it is live. */
   watches(whom: Person | string, names?: string, terms?: WatchTerms): Promise<Hearing>;
+  /** The same without a target: hears of all subscriptions that are kept. */
+  listens(terms?: WatchTerms): Promise<Hearing>;
+  /** `POST /v1/subscriptions` */
+  subscribes(wish: Data): Promise<Data>;
   /** The next event must be this one. */
   hears(type: string, data?: Data): Promise<Heard>;
   hearsMany(count: number): Promise<Heard[]>;
+  /** Everything up to the next event of this type, and that one. */
+  hearsThrough(type: string): Promise<Heard[]>;
   /** Everything acknowledged until now has been told, and none of it was for this stream. */
   hearsNothing(): Promise<void>;
   /** Everything that comes before the bell. */
@@ -180,12 +188,39 @@ export function person(place: Place, address: string, token: string | undefined)
     return hearing;
   }
 
-  /** The next event that is not the bell's. */
+  /** The next event that is not the bell's, nor a bookmark, which comes by the clock. */
   async function nextEvent(): Promise<Heard> {
     for (;;) {
       const heard = await live().next();
-      if (strokeOf(heard.event) === undefined) return heard;
+      if (strokeOf(heard.event) === undefined && !isBookmark(heard.event)) return heard;
     }
+  }
+
+  function isBookmark({ type }: CloudEvent): boolean {
+    return type === "dev.tidings.stream.bookmark";
+  }
+
+  async function opens(targets: readonly string[], terms: WatchTerms): Promise<Hearing> {
+    await self.leaves();
+    const query = new URLSearchParams();
+    for (const one of [...targets, ...(terms.also ?? [])]) query.append("watch", one);
+    if (!terms.withoutBell) query.append("watch", place.bell);
+    if (terms.after !== undefined) query.append("after", terms.after);
+    if (terms.self) query.append("self", "true");
+    const headers = {
+      ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      ...(terms.lastEventId !== undefined && { "last-event-id": terms.lastEventId }),
+    };
+    hearing = await openEventStream(`${place.url}/v1/events?${query}`, headers);
+    const snapshot = await hearsThrough("stream.live");
+    return { snapshot, live: snapshot.pop() as Heard, stream: hearing };
+  }
+
+  async function hearsThrough(type: string): Promise<Heard[]> {
+    const all: Heard[] = [];
+    do all.push(await nextEvent());
+    while (all.at(-1)?.event.type !== `dev.tidings.${type}`);
+    return all;
   }
 
   async function hearsUpToNow(): Promise<Heard[]> {
@@ -194,8 +229,9 @@ export function person(place: Place, address: string, token: string | undefined)
     for (;;) {
       const heard = await live().next();
       const number = strokeOf(heard.event);
-      if (number === undefined) between.push(heard);
-      else if (number >= stroke) return between;
+      if (number === undefined) {
+        if (!isBookmark(heard.event)) between.push(heard);
+      } else if (number >= stroke) return between;
     }
   }
 
@@ -211,6 +247,7 @@ export function person(place: Place, address: string, token: string | undefined)
     puts,
     gets,
     hearsUpToNow,
+    hearsThrough,
     sets: async (name, value, terms) => (await puts(name, value, terms)).body as unknown as Property,
     async removes(name, terms = {}) {
       const view = terms.view === undefined ? "" : `?view=${terms.view}`;
@@ -235,24 +272,11 @@ export function person(place: Place, address: string, token: string | undefined)
     },
     ends: async (leaseId) => void (await does("DELETE", `/v1/leases/${leaseId}`)),
     async watches(whom, names, terms = {}) {
-      await self.leaves();
       const target = names === undefined ? addressOf(whom) : `${addressOf(whom)}:${names}`;
-      const query = new URLSearchParams();
-      for (const one of [target, ...(terms.also ?? [])]) query.append("watch", one);
-      if (!terms.withoutBell) query.append("watch", place.bell);
-      if (terms.after !== undefined) query.append("after", terms.after);
-      const headers = {
-        ...(token !== undefined && { authorization: `Bearer ${token}` }),
-        ...(terms.lastEventId !== undefined && { "last-event-id": terms.lastEventId }),
-      };
-      hearing = await openEventStream(`${place.url}/v1/events?${query}`, headers);
-      const snapshot: Heard[] = [];
-      for (;;) {
-        const heard = await nextEvent();
-        if (heard.event.type === "dev.tidings.stream.live") return { snapshot, live: heard, stream: hearing };
-        snapshot.push(heard);
-      }
+      return await opens([target], terms);
     },
+    listens: async (terms = {}) => await opens([], terms),
+    subscribes: async (wish) => (await does("POST", "/v1/subscriptions", { body: wish })).body,
     async hears(type, data) {
       const heard = await nextEvent();
       expect(heard.event).toMatchObject({ type: `dev.tidings.${type}`, ...(data && { data }) });

@@ -61,7 +61,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     follower,
     history,
     // Simulated watchers come with their targets in hand.
-    subscriptions: { of: async () => [], end: async () => undefined },
+    subscriptions: { of: async () => ({ held: [], ended: [] }), end: async () => undefined },
     audience: reader.audience,
     isActive: async () => true,
     whoHas: async () => undefined,

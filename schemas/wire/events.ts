@@ -1,0 +1,63 @@
+// Events: what a watcher is told, by type, as CloudEvents 1.0 in structured JSON.
+// In: nothing. Out: TypeBox schemas. Never: a type that is not served yet.
+import { type TSchema, Type } from "typebox";
+import { NodePut, Property, Subscription } from "./shapes.ts";
+
+const { node, name, value, revision, by, lease, updated: time } = Property.properties;
+const { kind } = NodePut.properties;
+const { id, target } = Subscription.properties;
+const skipped = Type.Optional(
+  Type.Integer({ minimum: 1, description: "Events about the same thing that a slow reader was spared." }),
+);
+const subscription = { id, target, reason: Type.Optional(Type.String({ description: "Why it is so." })) };
+const ofProperty = { subject: Type.String({ description: "The property's name." }) };
+
+function event(
+  kind: string,
+  description: string,
+  data: Record<string, TSchema>,
+  attributes: Record<string, TSchema> = {},
+): [type: string, schema: TSchema] {
+  const type = `dev.tidings.${kind}`;
+  const schema = Type.Object(
+    {
+      specversion: Type.Literal("1.0"),
+      id: Type.String({
+        minLength: 1,
+        description: "Unique within the source; the same when it is told again.",
+      }),
+      source: Type.String({ pattern: "^/nodes/.", description: "/nodes/ and the address." }),
+      ...attributes,
+      type: Type.Literal(type),
+      time,
+      data: Type.Object(data),
+    },
+    { description },
+  );
+  return [type, schema];
+}
+
+/** Every event that is served, by its `type`. */
+export const events: Readonly<Record<string, TSchema>> = Object.fromEntries([
+  event(
+    "property.changed",
+    "A property has this value, now or when the reader came.",
+    { node, name, value, revision, by, lease, skipped, reason: Type.Enum(["set", "expired", "snapshot"]) },
+    ofProperty,
+  ),
+  event(
+    "property.removed",
+    "A property is gone.",
+    { node, name, revision, skipped, reason: Type.Enum(["deleted", "expired"]) },
+    ofProperty,
+  ),
+  event("node.registered", "A node that was waited for is there.", { node, kind, skipped }),
+  event("subscription.active", "What a subscription is for is there.", subscription),
+  event("subscription.pending", "Nothing is granted to a subscription now.", subscription),
+  event("subscription.ended", "A subscription is over.", subscription),
+  event("stream.live", "The snapshot is complete; what follows is live.", {
+    subscription: Type.Optional(Type.String({ description: "The `watch` that it is the snapshot of." })),
+  }),
+  event("stream.bookmark", "Everything up to this cursor has been sent.", {}),
+  event("stream.reset", "What came before the fresh snapshot that follows may have holes.", {}),
+]);
