@@ -1,9 +1,10 @@
-// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, fanout, start).
+// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, fanout, start, subscribed).
 // What they print is measured here and now: only ratios within one run count (performance depends on the machine).
 import { availableParallelism } from "node:os";
 import { benchExpiry } from "./expiry.ts";
 import { benchFanOut } from "./fanout.ts";
 import { benchStart } from "./start.ts";
+import { benchSubscribed } from "./subscribed.ts";
 import { benchWrite } from "./write.ts";
 
 const benches = new Map<string, () => Promise<boolean>>([
@@ -11,6 +12,7 @@ const benches = new Map<string, () => Promise<boolean>>([
   ["expiry", benchExpiry],
   ["fanout", benchFanOut],
   ["start", benchStart],
+  ["subscribed", benchSubscribed],
 ]);
 
 const named = process.argv.slice(2);

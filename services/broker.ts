@@ -1,7 +1,7 @@
 // The broker: every service wired over two logs, whatever those logs stand on.
 // In: logs, a clock, settings. Out: one HTTP server that is ready to listen. Never: a process, a signal, an environment.
 import type { FastifyBaseLogger } from "fastify";
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
@@ -47,7 +47,20 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     registers: [metrics],
   });
 
+  const sending = new Histogram({
+    name: "tidings_store_to_send_seconds",
+    help: "From the time that an event was stored until it was handed to a stream's transport.",
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers: [metrics],
+  });
+  let feedLagMs = 0;
+
   const follower = follow(facts);
+  const lagging = follower.listen({
+    take(fact) {
+      feedLagMs = Math.max(0, now() - fact.timeMs);
+    },
+  });
   const heads = openHeads(facts, headsMax, now);
   const headsFollowing = follower.listen({ take: heads.follow });
   const secretsFollower = follow(secrets, await secrets.end());
@@ -86,6 +99,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     whoHas: accounts.whoHas,
     settle: properties.settle,
     now,
+    onSent: (afterMs) => sending.observe(afterMs / 1000),
   });
 
   /** Until policies exist, whoever exists grants something to every account. */
@@ -101,6 +115,31 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     "The position up to which this broker knows the log.",
     () => follower.position,
   );
+
+  gauge(
+    "tidings_feed_lag_seconds",
+    "How old the last fact was when the feed brought it.",
+    () => feedLagMs / 1000,
+  );
+  counter("tidings_events_offered_total", "Events that streams were owed.", () => watching.tally.offered);
+  counter(
+    "tidings_events_conflated_total",
+    "Events that took the place of an older one of the same property.",
+    () => watching.tally.conflated,
+  );
+  counter("tidings_events_sent_total", "Events handed to transports.", () => watching.tally.sent);
+
+  function counter(name: string, help: string, value: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [metrics],
+      collect() {
+        this.reset();
+        this.inc(value());
+      },
+    });
+  }
 
   function gauge(name: string, help: string, value: () => number): void {
     new Gauge({
@@ -150,6 +189,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       accounts[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
       headsFollowing[Symbol.dispose]();
+      lagging[Symbol.dispose]();
       secretsFollowing[Symbol.dispose]();
       await Promise.all([follower[Symbol.asyncDispose](), secretsFollower[Symbol.asyncDispose]()]);
     },

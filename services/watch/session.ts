@@ -27,11 +27,20 @@ export interface Delivery {
   readonly skipped: number;
 }
 
+/** What all sessions of a broker did so far. */
+export interface Tally {
+  offered: number;
+  /** Offers that took the place of one that nobody had taken yet. */
+  conflated: number;
+  sent: number;
+}
+
 /** Characters that may wait for one reader, besides the part of a snapshot that it is being sent. */
 export const queuedMax = 1024 * 1024;
 
 export class Session {
   readonly #onOverflow: () => void;
+  readonly #tally: Tally;
   #queue = new Map<string, Delivery>();
   #queued = 0;
   /** The part of what waits that a snapshot brought: no fault of the reader. */
@@ -41,9 +50,10 @@ export class Session {
   #last: string;
 
   /** @param start where the reader resumes until it has been told anything */
-  constructor(start: string, onOverflow: () => void) {
+  constructor(start: string, onOverflow: () => void, tally: Tally) {
     this.#last = start;
     this.#onOverflow = onOverflow;
+    this.#tally = tally;
   }
 
   /** Owes the reader this event, in place of an older one with the same key. */
@@ -66,6 +76,7 @@ export class Session {
     if (this.#queue.size === 0) return [];
     const deliveries = [...this.#queue.values()];
     this.#clear();
+    this.#tally.sent += deliveries.length;
     this.#last = deliveries.at(-1)?.cursor ?? this.#last;
     return deliveries;
   }
@@ -100,7 +111,9 @@ export class Session {
 
   #put(key: string, shared: SharedEvent, skipped: number): void {
     const older = this.#queue.get(key);
+    this.#tally.offered++;
     if (older !== undefined) {
+      this.#tally.conflated++;
       this.#queued -= older.shared.size;
       // Moves to the end, so that cursors rise along the queue.
       this.#queue.delete(key);

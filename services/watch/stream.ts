@@ -10,11 +10,14 @@ import { type Change, share } from "./change.ts";
 import type { History, Start } from "./history.ts";
 import type { Arrival } from "./hub.ts";
 import { isNewTo, type JoinDeps, join } from "./joining.ts";
-import { type Delivery, Session } from "./session.ts";
+import { type Delivery, Session, type Tally } from "./session.ts";
 import type { Target } from "./target.ts";
 import { Watch, type WatchOwner } from "./watch.ts";
 
 export interface StreamDeps extends JoinDeps {
+  readonly tally: Tally;
+  /** How long after it was stored an event was handed to its transport, in ms. */
+  readonly onSent: (afterMs: number) => void;
   readonly history: History;
   readonly now: () => number;
   /** There may be something for this stream to take, once the run of facts is through. */
@@ -59,7 +62,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#deps = deps;
     this.#options = options;
     this.caller = options.caller;
-    this.#session = new Session(options.start.text, () => this.#reset());
+    this.#session = new Session(options.start.text, () => this.#reset(), deps.tally);
     // Nobody may be waiting for it.
     this.#opened.promise.catch(() => undefined);
     this.#session.hold(options.start.text);
@@ -106,6 +109,8 @@ export class Stream implements WatchOwner, Disposable {
   take(): readonly Delivery[] {
     const deliveries = this.#session.take();
     if (deliveries.length === 0) this.#pump();
+    const storedMs = deliveries[0]?.shared.storedMs;
+    if (storedMs !== undefined) this.#deps.onSent(this.#deps.now() - storedMs);
     return deliveries;
   }
 

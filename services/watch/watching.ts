@@ -11,7 +11,7 @@ import type { Audience } from "./change.ts";
 import type { History, Start } from "./history.ts";
 import { openHub } from "./hub.ts";
 import { Own, type OwnDeps } from "./own.ts";
-import type { Delivery } from "./session.ts";
+import type { Delivery, Tally } from "./session.ts";
 import { Stream } from "./stream.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { nodeKey, type Target } from "./target.ts";
@@ -62,6 +62,8 @@ export interface Watching extends Disposable {
   /** Somebody registered with this e-mail address. */
   registered(email: string, address: Address): void;
   readonly streams: number;
+  /** What the streams did so far. */
+  readonly tally: Readonly<Tally>;
 }
 
 export interface WatchDeps extends Pick<OwnDeps, "whoHas"> {
@@ -76,6 +78,8 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas"> {
   /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
   readonly settle: (fact: Fact) => Soon<Fact | undefined>;
   readonly now: () => number;
+  /** How long after it was stored an event was handed to its transport, in ms: once for each time that a stream was drained. */
+  readonly onSent?: ((afterMs: number) => void) | undefined;
 }
 
 /** How often readers of quiet streams are told how far they have come. */
@@ -102,7 +106,10 @@ export function openWatching(deps: WatchDeps): Watching {
   }, bookmarkMs);
   bookmarks.unref();
 
+  const tally: Tally = { offered: 0, conflated: 0, sent: 0 };
   const streamDeps = {
+    tally,
+    onSent: deps.onSent ?? (() => undefined),
     epoch,
     log,
     hub,
@@ -198,6 +205,7 @@ export function openWatching(deps: WatchDeps): Watching {
     registered(email, address) {
       for (const one of owns) one.registered(email, address);
     },
+    tally,
     get streams() {
       return ready.size;
     },

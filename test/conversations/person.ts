@@ -189,9 +189,10 @@ export function person(place: Place, address: string, token: string | undefined)
   }
 
   /** The next event that is not the bell's, nor a bookmark, which comes by the clock. */
-  async function nextEvent(): Promise<Heard> {
+  async function nextEvent(wanted?: string): Promise<Heard> {
     for (;;) {
       const heard = await live().next();
+      if (heard.event.type === wanted) return heard;
       if (strokeOf(heard.event) === undefined && !isBookmark(heard.event)) return heard;
     }
   }
@@ -218,8 +219,9 @@ export function person(place: Place, address: string, token: string | undefined)
 
   async function hearsThrough(type: string): Promise<Heard[]> {
     const all: Heard[] = [];
-    do all.push(await nextEvent());
-    while (all.at(-1)?.event.type !== `dev.tidings.${type}`);
+    const wanted = `dev.tidings.${type}`;
+    do all.push(await nextEvent(wanted));
+    while (all.at(-1)?.event.type !== wanted);
     return all;
   }
 

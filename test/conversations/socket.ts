@@ -80,8 +80,6 @@ export async function openSocket(base: string, dialling: Dialling = {}): Promise
   });
   raw.on("message", (data) => {
     const frame = JSON.parse(String(data)) as Data;
-    // Bookmarks come by the clock.
-    if (frame.event?.type === "dev.tidings.stream.bookmark") return;
     if ("event" in frame) return events.put(frame as Told);
     const answered = waiting.get(frame.id);
     waiting.delete(frame.id);
@@ -114,10 +112,19 @@ export async function openSocket(base: string, dialling: Dialling = {}): Promise
     throw new Error(`${op} was answered with ${JSON.stringify(answer)}`);
   }
 
+  /** Bookmarks come by the clock: only who waits for one hears it. */
+  async function next(wanted?: string): Promise<Told> {
+    for (;;) {
+      const told = await events.next();
+      if (told.event.type === wanted || !told.event.type.endsWith("stream.bookmark")) return told;
+    }
+  }
+
   async function hearsThrough(type: string): Promise<Told[]> {
     const all: Told[] = [];
-    do all.push(await events.next());
-    while (all.at(-1)?.event.type !== `dev.tidings.${type}`);
+    const wanted = `dev.tidings.${type}`;
+    do all.push(await next(wanted));
+    while (all.at(-1)?.event.type !== wanted);
     return all;
   }
 
@@ -125,10 +132,10 @@ export async function openSocket(base: string, dialling: Dialling = {}): Promise
     asks,
     does: async (op, fields) => await part("ok", op, fields),
     fails: async (op, fields) => await part("problem", op, fields),
-    next: events.next,
+    next: async () => await next(),
     answer: strays.next,
     async hears(type, data = {}) {
-      const heard = await events.next();
+      const heard = await next();
       const { type: found, data: said } = heard.event;
       const fits = Object.entries(data).every(
         ([name, value]) => JSON.stringify(said[name]) === JSON.stringify(value),

@@ -14,9 +14,11 @@ const event = (position: number, size = 100): SharedEvent => ({
 
 function session() {
   const seen = { overflowed: 0 };
-  const opened = new Session("start", () => {
+  const tally = { offered: 0, conflated: 0, sent: 0 };
+  const onOverflow = (): void => {
     seen.overflowed++;
-  });
+  };
+  const opened = new Session("start", onOverflow, tally);
   const takes = (): [number, number][] =>
     opened.take().map(({ shared, skipped }) => [shared.position, skipped]);
   const cursors = (): string[] => opened.take().map(({ cursor }) => cursor);
