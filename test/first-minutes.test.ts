@@ -71,8 +71,8 @@ describe("the README", () => {
       readme.indexOf("## What to know"),
     );
     const blocks = [...minutes.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
-    const [steps = "", watch = ""] = blocks;
-    expect(blocks).toHaveLength(2);
+    const [steps = "", watch = "", subscribe = ""] = blocks;
+    expect(blocks).toHaveLength(3);
     const here = (text: string): string => text.replaceAll("http://127.0.0.1:4280", world.url);
 
     const printed = await type(`${here(steps)}\necho; echo "DAVE=$DAVE"`).end;
@@ -82,5 +82,10 @@ describe("the README", () => {
     await using watching = type(`URL=${world.url}; DAVE=${dave}\n${watch}`);
     await until("Dave to be live", () => watching.printed.includes("stream.live"));
     expect(watching.printed).toContain('"status":"offline"');
+
+    const known = `URL=${world.url}; DAVE=${dave}; JSON='Content-Type: application/json'`;
+    const subscribed = await type(`${known}\n${subscribe}`).end;
+    expect(subscribed).toContain('"state":"active"');
+    expect(subscribed).toContain('"reason":"snapshot"');
   }, 60_000);
 });

@@ -59,9 +59,8 @@ export class Own {
   }
 
   /** One that ended, perhaps while the reader was away. */
-  beginEnded({ id, position, was, why }: Ended): void {
-    if (!this.#isNews(id, position) || position <= (this.#start.position ?? Number.POSITIVE_INFINITY)) return;
-    this.#announce(id, was, "ended", why, String(position));
+  beginEnded(end: Ended): void {
+    if (this.#isNews(end.id, end.position)) this.#announceEnd(end);
   }
 
   /** What the feed brings about one that the caller keeps. */
@@ -71,7 +70,9 @@ export class Own {
     const present = this.#kept.get(id);
     const next = subscriptionOf(fact);
     if (next === undefined) {
+      // It may have ended before the stream came to know it.
       if (present) this.#drop(present, endOf(fact).why);
+      else this.#announceEnd(endOf(fact));
       return;
     }
     if (present && present.stored?.since === next.since) {
@@ -168,6 +169,12 @@ export class Own {
     if (kept.watch) this.#stream.drop(kept.watch);
     this.#kept.delete(kept.id);
     this.#announce(kept.id, kept.wish.target, "ended", reason);
+  }
+
+  /** To a reader that has been told of it. */
+  #announceEnd({ id, position, was, why }: Ended): void {
+    if (position <= (this.#start.position ?? Number.POSITIVE_INFINITY)) return;
+    this.#announce(id, was, "ended", why, String(position));
   }
 
   #announce(
