@@ -30,6 +30,9 @@ function event(
       ...attributes,
       type: Type.Literal(type),
       time,
+      traceparent: Type.Optional(
+        Type.String({ description: "W3C trace context of the request that caused it, where it had one." }),
+      ),
       data: Type.Object(data),
     },
     { description },

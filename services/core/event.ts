@@ -12,6 +12,8 @@ export interface TidingsEvent {
   readonly subject?: string;
   readonly type: string;
   readonly time: string;
+  /** W3C trace context, by the CloudEvents extension for distributed tracing. */
+  readonly traceparent?: string;
   readonly data: { readonly [key: string]: Json };
 }
 
@@ -51,6 +53,7 @@ export interface PropertyChange {
   readonly name: string;
   readonly revision: number;
   readonly timeMs: number;
+  readonly trace?: string | undefined;
 }
 
 export function propertyChanged(
@@ -155,6 +158,7 @@ function propertyEvent(change: PropertyChange, type: string, data: { [key: strin
     subject: change.name,
     type: `${typePrefix}${type}`,
     time: timestamp(change.timeMs),
+    ...(change.trace !== undefined && { traceparent: change.trace }),
     data,
   };
 }

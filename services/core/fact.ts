@@ -35,11 +35,14 @@ interface WireProperty {
   r?: number;
   why: PropertyState["reason"];
   k: string;
+  /** W3C trace context. */
+  tp?: string;
 }
 
 export function encodeProperty(state: PropertyState): string {
   const wire: WireProperty = { why: state.reason, k: state.keeper };
   if (state.revision !== 0) wire.r = state.revision;
+  if (state.trace !== undefined) wire.tp = state.trace;
   if (state.rest) wire.rest = viewToWire(state.rest);
   if (state.views.size > 0) {
     wire.views = Object.fromEntries([...state.views].map(([name, view]) => [`=${name}`, viewToWire(view)]));
@@ -50,9 +53,9 @@ export function encodeProperty(state: PropertyState): string {
 export function decodeProperty(body: string, position: number): PropertyState {
   const wire = JSON.parse(body) as WireProperty;
   const views = wire.views === undefined ? noViews : viewsFromWire(wire.views, position);
-  const { r: revision = position, why: reason, k: keeper } = wire;
-  if (wire.rest === undefined) return { views, revision, reason, keeper };
-  return { views, rest: viewFromWire(wire.rest, position), revision, reason, keeper };
+  const { r: revision = position, why: reason, k: keeper, tp: trace } = wire;
+  const rest = wire.rest && viewFromWire(wire.rest, position);
+  return { views, rest, revision, reason, keeper, trace };
 }
 
 function viewsFromWire(wire: Record<string, WireView>, position: number): Map<string, View> {

@@ -28,10 +28,12 @@ export interface PropertyState {
   /** By view name; the unnamed view is "". Never empty together with an absent `rest`, except in a tombstone. */
   readonly views: ReadonlyMap<string, View>;
   /** The default that an ended lease left: seen only while no view is. */
-  readonly rest?: View;
+  readonly rest?: View | undefined;
   /** The position at which what readers see last changed. A renewal does not change it. */
   readonly revision: number;
   readonly reason: ChangeReason;
+  /** The W3C trace context of the request that made the last change, where it had one. */
+  readonly trace?: string | undefined;
   /** The broker that granted the newest lease: it sweeps first, so that brokers do not sweep against each other. */
   readonly keeper: string;
 }
@@ -41,6 +43,7 @@ export interface SetWish {
   readonly value: Json;
   readonly by: string;
   readonly lease?: { readonly id: string; readonly seconds: number; readonly default?: Json };
+  readonly trace?: string | undefined;
 }
 
 /** One for all properties that have none: thousands of leases may end together. */
@@ -91,7 +94,7 @@ export function setView(
   });
   const settled = wish.view === "" && lease === undefined;
   const rest = settled ? undefined : state?.rest;
-  return { views, ...(rest && { rest }), revision: 0, reason: "set", keeper };
+  return { views, rest, revision: 0, reason: "set", keeper, trace: wish.trace };
 }
 
 /** Takes one view away, or with `undefined` the whole property. Undefined when there was nothing to take. */
@@ -107,7 +110,7 @@ export function removeView(
   views.delete(view);
   const next: PropertyState = { ...state, views, keeper };
   if (visible(next) === visible(state)) return next;
-  return { ...next, revision: 0, reason: visible(next) === undefined ? "deleted" : "set" };
+  return { ...next, trace: undefined, revision: 0, reason: visible(next) === undefined ? "deleted" : "set" };
 }
 
 /** Ends every lease whose time has come; undefined when none has. */
@@ -152,11 +155,10 @@ export function renewLease(
 
 /** Replaces the zeros by the position that the fact got. */
 export function settleRevisions(state: PropertyState, position: number): PropertyState {
-  const { rest, reason, keeper } = state;
+  const { rest, reason, keeper, trace } = state;
   const revision = state.revision === 0 ? position : state.revision;
   const views = settledViews(state.views, position);
-  if (rest === undefined) return { views, revision, reason, keeper };
-  return { views, rest: settledView(rest, position), revision, reason, keeper };
+  return { views, rest: rest && settledView(rest, position), revision, reason, keeper, trace };
 }
 
 function settledViews(views: PropertyState["views"], position: number): PropertyState["views"] {
@@ -197,14 +199,8 @@ function endViews(
     }
   }
   if (views.size === state.views.size) return undefined;
-  const next: PropertyState = {
-    views: views.size === 0 ? noViews : views,
-    ...(rest && { rest }),
-    revision: state.revision,
-    reason: state.reason,
-    keeper,
-  };
+  const next: PropertyState = { ...state, views: views.size === 0 ? noViews : views, rest, keeper };
   // Another device's newer view hides the end of this one.
   if (visible(next) === visible(state)) return next;
-  return { ...next, revision: 0, reason: "expired" };
+  return { ...next, trace: undefined, revision: 0, reason: "expired" };
 }

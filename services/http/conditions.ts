@@ -4,11 +4,18 @@ import type { FastifyRequest } from "fastify";
 import { Refusal } from "../core/refusal.ts";
 import type { Condition, OnceKey, Terms } from "../property/properties.ts";
 
+const tracePattern = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 const entityTag = /^"(\d{1,15})"$/;
 
 /** `If-Match: "17"` or `*`; `If-None-Match: *`; `Idempotency-Key`. */
 export function termsOf(request: FastifyRequest): Terms {
-  return { condition: conditionOf(request), once: onceOf(request) };
+  return { condition: conditionOf(request), once: onceOf(request), trace: traceOf(request) };
+}
+
+/** W3C Trace Context §3.2; what does not fit is nobody's trace, and no reason to refuse. */
+export function traceOf({ headers }: FastifyRequest): string | undefined {
+  const { traceparent } = headers;
+  return typeof traceparent === "string" && tracePattern.test(traceparent) ? traceparent : undefined;
 }
 
 function conditionOf({ headers }: FastifyRequest): Condition | undefined {

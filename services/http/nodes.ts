@@ -14,7 +14,7 @@ import {
   requireOwner,
   type ValueWish,
 } from "../property/properties.ts";
-import { onceOf, refuseConditions } from "./conditions.ts";
+import { onceOf, refuseConditions, traceOf } from "./conditions.ts";
 import { describe } from "./route.ts";
 
 const tag = "Nodes and properties";
@@ -101,6 +101,7 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
         throw new Refusal("too-many-properties", "A change names at most 500 properties.");
       const answer = await writer.patch(request.caller as Principal, node, wishes, removals, {
         once: onceOf(request),
+        trace: traceOf(request),
       });
       return {
         address: node.text,

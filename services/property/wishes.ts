@@ -28,6 +28,8 @@ export interface Condition {
 export interface Terms {
   readonly condition?: Condition | undefined;
   readonly once?: OnceKey | undefined;
+  /** The W3C trace context of the request. */
+  readonly trace?: string | undefined;
 }
 
 const valueBytesMax = 64 * 1024;

@@ -161,6 +161,7 @@ export function openWriter(deps: WriterDeps): Writer {
     name: PropertyName,
     wish: ValueWish,
     at: string,
+    trace: string | undefined,
   ): Promise<Touch> {
     requireScope(who, "write", name);
     requireSize(wish.value, `${at}/value`);
@@ -174,6 +175,7 @@ export function openWriter(deps: WriterDeps): Writer {
       view: wish.view ?? "",
       value: wish.value,
       by: who.address.text,
+      trace,
       ...(lease && { lease }),
     };
     return {
@@ -198,14 +200,15 @@ export function openWriter(deps: WriterDeps): Writer {
   return {
     async set(who, node, name, wish, terms = {}) {
       requireOwner(who, node);
-      const touch = await setTouch(who, node, name, wish, "");
+      const touch = await setTouch(who, node, name, wish, "", terms.trace);
       const { changed, created } = await apply(who, node, [touch], terms);
       return { property: changed[0] as PropertyShape, created };
     },
     async patch(who, node, set, remove, terms = {}) {
       requireOwner(who, node);
       const touches: Touch[] = [];
-      for (const [name, wish] of set) touches.push(await setTouch(who, node, name, wish, `/set/${name}`));
+      for (const [name, wish] of set)
+        touches.push(await setTouch(who, node, name, wish, `/set/${name}`, terms.trace));
       for (const name of remove) {
         if (set.has(name)) {
           throw new Refusal("bad-request", `${name} is both set and removed.`, [

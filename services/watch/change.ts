@@ -37,7 +37,7 @@ export interface ChangeDeps {
 
 export function propertyChange(fact: Fact, address: Address, name: string, deps: ChangeDeps): Change {
   const state = stateOf(fact);
-  const { revision, reason } = state;
+  const { revision, reason, trace } = state;
   const view = visible(state);
   const change = { epoch: deps.epoch, node: address.text, name, revision };
   return {
@@ -52,7 +52,9 @@ export function propertyChange(fact: Fact, address: Address, name: string, deps:
     event(when) {
       if (view === undefined) return propertyRemoved({ ...change, timeMs: fact.timeMs }, reason);
       const why = when === "snapshot" ? "snapshot" : reason === "expired" ? "expired" : "set";
-      return propertyChanged({ ...change, timeMs: view.updatedMs }, view, why);
+      // What a snapshot shows was caused by whoever asked for it.
+      const caused = when === "snapshot" ? undefined : trace;
+      return propertyChanged({ ...change, timeMs: view.updatedMs, trace: caused }, view, why);
     },
   };
 }

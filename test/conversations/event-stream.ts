@@ -21,6 +21,7 @@ export interface CloudEvent {
   readonly subject?: string;
   readonly type: string;
   readonly time: string;
+  readonly traceparent?: string;
   readonly data: Data;
 }
 

@@ -2,6 +2,7 @@
 import { EventSource } from "eventsource";
 import { describe, expect, test } from "vitest";
 import { until } from "../store/embedded.ts";
+import { propertyPath } from "./person.ts";
 import { aWorld, type Data, type Heard, isFull, openEventStream, type Person, stages } from "./world.ts";
 
 const oslo = { city: "Oslo" };
@@ -252,6 +253,23 @@ describe.each(stages)("watching on the %s log", (stage) => {
     const { revision } = await zoe.sets("travel", oslo);
     await bob.hears("property.changed", { node: "zoe@localhost", value: oslo, revision, reason: "set" });
     await bob.hearsNothing();
+  });
+
+  test("a change carries the trace of the request that made it, and of no other", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    await bob.watches(alice, "travel");
+    const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const path = propertyPath(alice.address, "travel");
+    const put = async (value: unknown, trace: string): Promise<void> => {
+      const lease = { seconds: 1, default: rome };
+      await alice.asks("PUT", path, { body: { value, lease }, headers: { traceparent: trace } });
+    };
+    await put(oslo, traceparent);
+    expect((await bob.hears("property.changed", { value: oslo })).event.traceparent).toBe(traceparent);
+    expect((await bob.hears("property.changed", { reason: "expired" })).event.traceparent).toBeUndefined();
+    await put(oslo, "00-nonsense");
+    expect((await bob.hears("property.changed", { value: oslo })).event.traceparent).toBeUndefined();
   });
 
   test("a stranger sees what is public, and needs to name what to watch", async () => {
