@@ -4,11 +4,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
-import { findNatsServer } from "../services/store/nats-binary.ts";
-import { startNatsServer } from "../services/store/server.ts";
 import { openLine, register, requestBytes } from "./lean-http.ts";
+import { startRawJetStream } from "./raw-jetstream.ts";
 import { rssMiB, startBroker, untilQuiet } from "./running.ts";
 import { median, ms, table, whole } from "./table.ts";
 import { type Counted, stamped, startWatchers, type WatchJob } from "./watchers.ts";
@@ -97,19 +94,7 @@ function toMeasured(counted: Counted, began: number, last: number): Measured {
 }
 
 async function natsLane(dataDir: string, stack: AsyncDisposableStack): Promise<Lane> {
-  const server = stack.use(
-    await startNatsServer({ dataDir, binary: (await findNatsServer()).path, log: () => undefined }),
-  );
-  const nc = await connect({ servers: server.url, token: server.token });
-  stack.defer(async () => await nc.close());
-  const manager = await jetstreamManager(nc);
-  await manager.streams.add({
-    name: "raw",
-    subjects: ["raw.>"],
-    storage: StorageType.File,
-    retention: RetentionPolicy.Limits,
-    max_msgs_per_subject: 1,
-  });
+  const { server, nc } = await startRawJetStream(dataDir, stack);
   const hello = `CONNECT {"auth_token":"${server.token}","verbose":false,"protocol":1}\r\nSUB raw.one 1\r\nPING\r\n`;
   // As many bytes as an event of the broker.
   const padding = "x".repeat(330);

@@ -3,12 +3,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { jetstreamManager, RetentionPolicy, StorageType } from "@nats-io/jetstream";
-import { connect } from "@nats-io/transport-node";
-import { findNatsServer } from "../services/store/nats-binary.ts";
-import { startNatsServer } from "../services/store/server.ts";
 import { ask, register } from "./lean-http.ts";
 import { type Loaded, startLoad, type Writing } from "./load.ts";
+import { startRawJetStream } from "./raw-jetstream.ts";
 import { cpuSeconds, othersBusy, type RunningBroker, startBroker, untilQuiet } from "./running.ts";
 import { median, ms, table, whole } from "./table.ts";
 
@@ -87,24 +84,7 @@ async function rawLane(
   stack: AsyncDisposableStack,
   load: ReturnType<typeof startLoad>,
 ): Promise<Lane> {
-  const server = stack.use(
-    await startNatsServer({ dataDir, binary: (await findNatsServer()).path, log: () => undefined }),
-  );
-  const nc = await connect({ servers: server.url, token: server.token });
-  stack.defer(async () => await nc.close());
-  const manager = await jetstreamManager(nc);
-  // The same stream as the broker's own.
-  await manager.streams.add({
-    name: "raw",
-    subjects: ["raw.>"],
-    storage: StorageType.File,
-    retention: RetentionPolicy.Limits,
-    max_msgs_per_subject: 1,
-    allow_direct: true,
-    allow_msg_ttl: true,
-    allow_atomic: true,
-    duplicate_window: 100_000_000,
-  });
+  const { server, manager } = await startRawJetStream(dataDir, stack);
   return {
     name: "raw JetStream",
     pids: async () => [undefined, server.pid],
