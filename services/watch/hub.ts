@@ -95,9 +95,15 @@ export function openHub(deps: HubDeps): Hub {
     // A renewal, or the end of a view that another one hides, is nothing that a reader could see;
     // but it may have taken the place of a fact that was, before the feed came to it.
     if (revision <= (place.revisions.get(subject) ?? 0)) return;
-    place.revisions.set(subject, revision);
     const previous = place.values?.get(subject) ?? null;
-    place.values?.set(subject, change.value);
+    if (change.isThere) {
+      place.revisions.set(subject, revision);
+      place.values?.set(subject, change.value);
+    } else {
+      // Names come and go; after its end, whatever comes of a property is new.
+      place.revisions.delete(subject);
+      place.values?.delete(subject);
+    }
     const arrival = { change, previous, shared };
     for (const listening of place.listeners) listening.take(arrival);
   }

@@ -35,8 +35,9 @@ export class Own {
   readonly #start: Start;
   readonly #deps: OwnDeps;
   readonly #kept = new Map<string, Kept>();
-  /** The newest fact of each subscription that was seen, also of those that ended. */
+  /** The newest fact of each subscription that was seen; while the stream begins, also of those that ended. */
   readonly #positions = new Map<string, number>();
+  #hasBegun = false;
   #marks = 0;
 
   constructor(stream: Stream, start: Start, deps: OwnDeps) {
@@ -63,6 +64,11 @@ export class Own {
     if (this.#isNews(end.id, end.position)) this.#announceEnd(end);
   }
 
+  /** All have been begun with: from now on each fact comes once, by the feed. */
+  begun(): void {
+    this.#hasBegun = true;
+  }
+
   /** What the feed brings about one that the caller keeps. */
   take(fact: Fact): void {
     const id = nameOf(fact.subject);
@@ -73,6 +79,7 @@ export class Own {
       // It may have ended before the stream came to know it.
       if (present) this.#drop(present, endOf(fact).why);
       else this.#announceEnd(endOf(fact));
+      if (this.#hasBegun) this.#positions.delete(id);
       return;
     }
     if (present && present.stored?.since === next.since) {

@@ -151,6 +151,7 @@ export function openWatching(deps: WatchDeps): Watching {
         const { held, ended } = await subscriptions.of(caller.address);
         for (const one of held) await mine.begin(one);
         for (const one of ended) mine.beginEnded(one);
+        mine.begun();
       }
       await stream.open();
     } catch (error) {
