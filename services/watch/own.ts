@@ -48,13 +48,13 @@ export class Own {
 
   /** One that the caller keeps, as it stands when the stream begins. */
   async begin(subscription: Subscription): Promise<void> {
-    const { id, whom, position, made, since } = subscription;
+    const { id, position } = subscription;
     if (!this.#isNews(id, position)) return;
     await this.#keep({
       id,
       wish: subscription,
       stored: subscription,
-      start: this.#startOf(made, since, whom),
+      start: this.#startOf(subscription),
       watch: undefined,
     });
   }
@@ -87,18 +87,15 @@ export class Own {
       return;
     }
     if (present?.watch) this.#stream.drop(present.watch);
-    const { text, position } = this.#stream.start;
-    const start = present
-      ? { text, position, isLost: false, isPartial: true }
-      : { text, position: undefined, isLost: false };
+    const start = present ? { ...this.#stream.start, isPartial: true } : this.#startOf(next);
     this.#keep({ id, wish: next, stored: next, start, watch: undefined }).catch(() => undefined);
   }
 
-  /** Where the stream's reader left off with a subscription. */
-  #startOf(made: number, since: number, whom: WatchWish["whom"]): Start {
+  /** Where the stream's reader left off with a subscription that the stream does not carry yet. */
+  #startOf({ made, since, whom }: Subscription): Start {
     const { position } = this.#start;
-    if (position === undefined) return this.#start;
-    if (made > position) return { ...this.#start, position: undefined };
+    // Whatever the reader was told meanwhile, nothing of it was of this one.
+    if (position === undefined || made > position) return { ...this.#stream.start, position: undefined };
     // Whoever came to an address by e-mail may have come later than some of its values.
     return since > position || "email" in whom ? { ...this.#start, isPartial: true } : this.#start;
   }
