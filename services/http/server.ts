@@ -94,6 +94,8 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   const callerOf = authenticator(deps.accounts, deps.adminToken);
   app.addHook("onRequest", (request, reply, done) => {
     mark(request, reply);
+    // The connection ends with this answer, so that no further request meets a closed one.
+    if (streams.isDraining) reply.header("connection", "close");
     // A refusal for who asks comes before one for what is asked.
     const caller = callerOf(request);
     if (!(caller instanceof Promise)) {

@@ -194,8 +194,8 @@ export function openWatching(deps: WatchDeps): Watching {
       for (const one of beside) one.take(fact);
     });
     return () => {
-      beside.delete(mine);
-      if (beside.size > 0) return;
+      // A stream may be ended twice; others may have come to its place meanwhile.
+      if (!beside.delete(mine) || beside.size > 0) return;
       byAccount.delete(key);
       hub.others.delete(key);
     };
