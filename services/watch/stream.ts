@@ -215,7 +215,8 @@ export class Stream implements WatchOwner, Disposable {
 
   async #join(watch: Watch, attempt: number): Promise<void> {
     const joined = await join(watch, attempt, this.#deps);
-    if (joined === undefined) return;
+    // It may have been dropped in the very moment in which its snapshot was done.
+    if (joined === undefined || !watch.isAt(attempt)) return;
     for (const change of joined.shown) {
       if (change.name === "") this.#options.onNode?.(watch, change);
       const event = change.event(isNewTo(change, watch.start) ? "live" : "snapshot");
