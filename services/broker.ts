@@ -175,7 +175,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     ailments: whatAils,
     log,
   });
-  // A full disk keeps nobody from reading; the term is begun when there is room.
+  // A full disk keeps nobody from reading. Without a term of its own this start is not told apart from the one before.
   await history.begin().catch((error: Error) => onTrouble(`no new term was begun: ${error.message}`));
   await follower.caughtUp();
 

@@ -19,10 +19,10 @@ import type { Heads } from "../store/heads.ts";
 import { Conflict, type Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
 import { openEmails } from "./emails.ts";
-import { endedToken, openTokenEndings } from "./endings.ts";
 import { hashPassword, passwordFits } from "./password.ts";
 import { openSignedIn } from "./signed-in.ts";
 import { openTickets } from "./tickets.ts";
+import { endedToken, openTokenEndings } from "./token-endings.ts";
 import { type IssuedToken, openTokens, type TokenShape, type TokenWish } from "./tokens.ts";
 
 export type RegistrationMode = "open" | "invite" | "closed";

@@ -60,7 +60,6 @@ export function propertyChanged(
   change: PropertyChange,
   view: View,
   reason: "set" | "expired" | "snapshot",
-  skipped = 0,
 ): TidingsEvent {
   const data: Record<string, Json> = {
     node: change.node,
@@ -71,7 +70,6 @@ export function propertyChanged(
     reason,
   };
   if (view.lease) data.lease = { ...leaseShape(view.lease) };
-  if (skipped > 0) data.skipped = skipped;
   return propertyEvent(change, "property.changed", data);
 }
 

@@ -4,6 +4,7 @@
 // One fact holds a whole property: all its views and its resting value. A revision of 0 means "the position that this
 // very fact gets in the log"; `settleRevisions` puts the number in once it is known.
 import type { Json } from "./json.ts";
+import { leaseEnd } from "./lease-bounds.ts";
 
 export interface Lease {
   readonly id: string;
@@ -84,7 +85,7 @@ export function setView(
   keeper: string,
 ): PropertyState {
   const views = new Map(state?.views);
-  const lease = wish.lease && { ...wish.lease, untilMs: until(nowMs, wish.lease.seconds) };
+  const lease = wish.lease && { ...wish.lease, untilMs: leaseEnd(nowMs, wish.lease.seconds) };
   views.set(wish.view, {
     value: wish.value,
     revision: 0,
@@ -146,7 +147,7 @@ export function renewLease(
     const lasts = seconds ?? lease.seconds;
     views.set(name, {
       ...view,
-      lease: { ...lease, seconds: lasts, untilMs: until(nowMs, lasts) },
+      lease: { ...lease, seconds: lasts, untilMs: leaseEnd(nowMs, lasts) },
     });
     renewed = true;
   }
@@ -173,11 +174,6 @@ function settledViews(views: PropertyState["views"], position: number): Property
 
 function settledView(view: View, position: number): View {
   return view.revision === 0 ? { ...view, revision: position } : view;
-}
-
-/** Rounded up: a lease is never early, not by a fraction of a millisecond. */
-function until(nowMs: number, seconds: number): number {
-  return Math.ceil(nowMs + seconds * 1000);
 }
 
 function endViews(

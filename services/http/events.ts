@@ -2,18 +2,12 @@
 // In: a request with targets and perhaps a cursor. Out: a stream of CloudEvents. Never: a second write while the socket is full; the session keeps the latest meanwhile.
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import type { Delivery, Watcher, Watching } from "../watch/watching.ts";
+import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
 import { describe } from "./route.ts";
 import type { Streams } from "./streams.ts";
-import { readWatchQuery, type WatchQueryShape, watchQuery } from "./watch-query.ts";
+import { readWatchQuery, streamQuery, type WatchQueryShape } from "./watch-query.ts";
 
-const EventsQuery = Type.Object(
-  {
-    ...watchQuery,
-    ticket: Type.Optional(Type.String({ description: "In place of the Authorization header, once." })),
-  },
-  { additionalProperties: false },
-);
+const EventsQuery = Type.Object(streamQuery, { additionalProperties: false });
 
 const heartbeatMs = 15_000;
 /** What a client waits before it reconnects. */
@@ -107,14 +101,12 @@ function framed(deliveries: readonly Delivery[]): Buffer {
   return deliveries.length === 1 ? frame(first as Delivery) : Buffer.concat(deliveries.map(frame));
 }
 
-function frame({ shared, cursor, skipped }: Delivery): Buffer {
-  const { event, json } = shared;
-  if (skipped > 0) {
-    const declared = { ...event, data: { ...event.data, skipped } };
-    return block(cursor, event.type, JSON.stringify(declared));
-  }
-  if (cursor !== shared.cursor) return block(cursor, event.type, json);
-  shared.framed ??= block(cursor, event.type, json);
+function frame(delivery: Delivery): Buffer {
+  const { shared, cursor, skipped } = delivery;
+  const { type } = shared.event;
+  if (skipped > 0) return block(cursor, type, JSON.stringify(toldEvent(delivery)));
+  if (cursor !== shared.cursor) return block(cursor, type, shared.json);
+  shared.framed ??= block(cursor, type, shared.json);
   return shared.framed;
 }
 

@@ -3,18 +3,13 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { Node, NodeNames, NodePatch, NodePut, Patched } from "../../schemas/wire/shapes.ts";
-import { type Depth, type PropertyName, parseAddress, parsePropertyName } from "../core/address.ts";
-import type { Json } from "../core/json.ts";
+import { type Depth, parseAddress } from "../core/address.ts";
 import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
-import {
-  type NodeShape,
-  type PropertyService,
-  requireOwner,
-  type ValueWish,
-} from "../property/properties.ts";
+import { type NodeShape, type PropertyService, requireOwner } from "../property/properties.ts";
 import { onceOf, refuseConditions, traceOf } from "./conditions.ts";
+import { patch } from "./patch.ts";
 import { describe } from "./route.ts";
 
 const tag = "Nodes and properties";
@@ -93,23 +88,10 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
     async (request) => {
       refuseConditions(request);
       const node = parseAddress(request.params.address);
-      const { set = {}, remove = [] } = request.body;
-      const wishes = new Map<PropertyName, ValueWish>();
-      for (const [name, wish] of Object.entries(set)) wishes.set(parsePropertyName(name), wish as ValueWish);
-      const removals = [...new Set(remove.map(parsePropertyName))];
-      if (wishes.size + removals.length > 500)
-        throw new Refusal("too-many-properties", "A change names at most 500 properties.");
-      const answer = await writer.patch(request.caller as Principal, node, wishes, removals, {
+      return await patch(writer, request.caller as Principal, node, request.body, {
         once: onceOf(request),
         trace: traceOf(request),
       });
-      return {
-        address: node.text,
-        properties: Object.fromEntries(
-          answer.changed.map((property) => [property.name, property as unknown as Json]),
-        ),
-        removed: answer.removed,
-      };
     },
   );
 

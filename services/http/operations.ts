@@ -2,12 +2,13 @@
 // In: one parsed frame. Out: what `ok` carries, or a Refusal. Never: an answer before the change is durable.
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { frames } from "../../schemas/wire/frames.ts";
-import { type PropertyName, parseAddress, parsePropertyName } from "../core/address.ts";
+import { parseAddress, parsePropertyName } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import type { Caller, Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { PropertyService, Terms, ValueWish } from "../property/properties.ts";
 import { parseWatchWish, requireWatchScope, type Watcher } from "../watch/watching.ts";
+import { patch } from "./patch.ts";
 import { invalid } from "./problem.ts";
 import { readCursor } from "./watch-query.ts";
 
@@ -21,7 +22,6 @@ export interface Operations {
 
 /** One of the moment costs as much as one that is kept. */
 const watchesMax = 10_000;
-const propertiesMax = 500;
 
 export function openOperations({ writer, renewer }: PropertyService): Operations {
   const ajv = new Ajv2020({ strict: false, removeAdditional: false });
@@ -47,21 +47,8 @@ export function openOperations({ writer, renewer }: PropertyService): Operations
       const { property } = await writer.set(known(caller), to, parsePropertyName(name), wish, termsOf(frame));
       return property;
     },
-    async patch(frame, caller) {
-      const { node, set = {}, remove = [] } = frame;
-      const to = parseAddress(node);
-      const wishes = new Map<PropertyName, ValueWish>();
-      for (const [name, wish] of Object.entries(set)) wishes.set(parsePropertyName(name), wish as ValueWish);
-      const removals = [...new Set((remove as string[]).map(parsePropertyName))];
-      if (wishes.size + removals.length > propertiesMax)
-        throw new Refusal("too-many-properties", "A change names at most 500 properties.");
-      const { changed, removed } = await writer.patch(known(caller), to, wishes, removals, termsOf(frame));
-      return {
-        address: to.text,
-        properties: Object.fromEntries(changed.map((one) => [one.name, one])),
-        removed,
-      };
-    },
+    patch: async (frame, caller) =>
+      await patch(writer, known(caller), parseAddress(frame.node), frame, termsOf(frame)),
     async delete(frame, caller) {
       const { node, name, view } = frame;
       await writer.remove(known(caller), parseAddress(node), parsePropertyName(name), view, termsOf(frame));

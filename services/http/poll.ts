@@ -3,7 +3,7 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { Polled } from "../../schemas/wire/shapes.ts";
-import type { Delivery, Watching } from "../watch/watching.ts";
+import { type Delivery, toldEvent, type Watching } from "../watch/watching.ts";
 import { describe } from "./route.ts";
 import type { Streams } from "./streams.ts";
 import { readWatchQuery, type WatchQueryShape, watchQuery } from "./watch-query.ts";
@@ -77,7 +77,7 @@ export function pollRoutes(
       }
       reply.header("cache-control", "no-store");
       // A cursor says what bookmarks say; and that the snapshot is complete, the answer itself says.
-      return { events: deliveries.filter(isNews).map(eventOf), cursor: watcher.last };
+      return { events: deliveries.filter(isNews).map(toldEvent), cursor: watcher.last };
     },
   );
 }
@@ -85,8 +85,4 @@ export function pollRoutes(
 /** Whether an answer is worth giving before its time. */
 function isNews({ shared }: Delivery): boolean {
   return !/stream\.(live|bookmark)$/.test(shared.event.type);
-}
-
-function eventOf({ shared: { event }, skipped }: Delivery): object {
-  return skipped > 0 ? { ...event, data: { ...event.data, skipped } } : event;
 }

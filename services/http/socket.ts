@@ -10,13 +10,13 @@ import { type Json, parseJson } from "../core/json.ts";
 import type { Caller } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { PropertyService } from "../property/properties.ts";
-import type { Delivery, Watcher, Watching } from "../watch/watching.ts";
+import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
 import { type Operations, openOperations } from "./operations.ts";
 import { requireOrigin } from "./origins.ts";
 import { problemOf, refusalOf } from "./problem.ts";
 import { describe } from "./route.ts";
 import type { StreamEnd, Streams } from "./streams.ts";
-import { readWatchQuery } from "./watch-query.ts";
+import { readWatchQuery, streamQuery } from "./watch-query.ts";
 
 export interface SocketDeps {
   readonly accounts: Accounts;
@@ -28,6 +28,8 @@ export interface SocketDeps {
   /** Who comes with this request. @throws Refusal */
   readonly callerOf: (request: IncomingMessage, ticket: string | undefined) => Promise<Caller>;
 }
+
+const SocketQuery = Type.Object(streamQuery);
 
 const path = "/v1/socket";
 const protocol = "tidings.v1";
@@ -68,6 +70,7 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
       description: "Frames are described in /asyncapi.json. `?after=` resumes all that the caller watches.",
       tag: "Watching",
       access: "open",
+      query: SocketQuery,
       answers: { 101: { description: "Switching to WebSocket.", schema: Type.Unsafe<unknown>({}) } },
       refusals: ["bad-cursor", "origin-refused", "unauthenticated", "upgrade-required"],
     }),
@@ -219,10 +222,10 @@ function closing(why: StreamEnd): [code: number, reason: string] {
     : [closeCodes.policy, "The token has ended."];
 }
 
-function frame({ shared, cursor, skipped }: Delivery): string {
-  if (skipped === 0) return `{"event":${shared.json},"cursor":"${cursor}"}`;
-  const { event } = shared;
-  return JSON.stringify({ event: { ...event, data: { ...event.data, skipped } }, cursor });
+function frame(delivery: Delivery): string {
+  const { shared, cursor, skipped } = delivery;
+  const json = skipped === 0 ? shared.json : JSON.stringify(toldEvent(delivery));
+  return `{"event":${json},"cursor":"${cursor}"}`;
 }
 
 /** Before the handshake a refusal is plain HTTP. */

@@ -19,6 +19,12 @@ export const watchQuery = {
   self: Type.Optional(Type.Boolean({ description: "The caller's own property changes as well." })),
 };
 
+/** The same for what a browser opens, which cannot send headers there. */
+export const streamQuery = {
+  ...watchQuery,
+  ticket: Type.Optional(Type.String({ description: "In place of the Authorization header, once." })),
+};
+
 export interface WatchQueryShape {
   watch?: string[];
   after?: string;

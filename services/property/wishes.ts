@@ -3,6 +3,7 @@
 import { randomUUID } from "node:crypto";
 import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
+import { requireLeaseSeconds } from "../core/lease-bounds.ts";
 import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { OnceKey } from "./once.ts";
@@ -33,8 +34,6 @@ export interface Terms {
 }
 
 const valueBytesMax = 64 * 1024;
-const leaseSecondsMin = 1;
-const leaseSecondsMax = 30 * 24 * 3600;
 
 /** Until policies grant writing, a node is written by the account that it lies under; the answer is the same whether it exists or not. */
 export function requireOwner(who: Principal, node: Address): void {
@@ -63,11 +62,7 @@ export function requireLease(
   pointer: string,
 ): { id: string; seconds: number; default?: Json } {
   const { seconds } = lease;
-  if (!(seconds >= leaseSecondsMin && seconds <= leaseSecondsMax)) {
-    throw new Refusal("bad-lease", `A lease of ${seconds} seconds is not granted.`, [
-      { pointer: `${pointer}/seconds`, detail: `must be from ${leaseSecondsMin} to ${leaseSecondsMax}` },
-    ]);
-  }
+  requireLeaseSeconds(seconds, pointer);
   const id = lease.id ?? randomUUID();
   return lease.default === undefined ? { id, seconds } : { id, seconds, default: lease.default };
 }

@@ -30,8 +30,8 @@ export interface Hub extends Disposable {
   remove(listening: Listening): void;
   /** What a snapshot showed is remembered for filters that look at the value before. */
   remember(listening: Listening, change: Change): void;
-  /** Facts of a kind that is nobody's property, to whoever asked for them by the key of their node. */
-  readonly others: Map<string, (fact: Fact) => void>;
+  /** Who hears of an account's subscriptions, by the key of its node. */
+  readonly subscribers: Map<string, (fact: Fact) => void>;
   /** The last position that no group of facts spans. */
   readonly position: number;
 }
@@ -54,7 +54,7 @@ export function openHub(deps: HubDeps): Hub {
   const { follower, history } = deps;
   /** By the subject that a node's facts share; with a `*` in place of the path for all nodes of an account. */
   const places = new Map<string, Place>();
-  const others = new Map<string, (fact: Fact) => void>();
+  const subscribers = new Map<string, (fact: Fact) => void>();
   let trees = 0;
   let position = 0;
   const following = follower.listen({ take });
@@ -64,7 +64,7 @@ export function openHub(deps: HubDeps): Hub {
     const key = nodeKey(fact.subject);
     const kind = fact.subject.slice(key.length + 1, fact.subject.lastIndexOf("."));
     if (kind !== "property" && kind !== "node") {
-      if (kind === "subscription") others.get(key)?.(fact);
+      if (kind === "subscription") subscribers.get(key)?.(fact);
       return;
     }
     const at = places.get(key);
@@ -133,7 +133,7 @@ export function openHub(deps: HubDeps): Hub {
       if (place?.values === undefined || revision < (place.revisions.get(subject) ?? 0)) return;
       place.values.set(subject, value);
     },
-    others,
+    subscribers,
     get position() {
       return position;
     },

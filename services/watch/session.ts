@@ -27,6 +27,11 @@ export interface Delivery {
   readonly skipped: number;
 }
 
+/** The event as its reader is told it, with what it was spared declared. */
+export function toldEvent({ shared: { event }, skipped }: Delivery): TidingsEvent {
+  return skipped === 0 ? event : { ...event, data: { ...event.data, skipped } };
+}
+
 /** What all sessions of a broker did so far. */
 export interface Tally {
   offered: number;

@@ -135,10 +135,6 @@ export class Stream implements WatchOwner, Disposable {
     return this.#floors.size === 0;
   }
 
-  get watches(): ReadonlySet<Watch> {
-    return this.#watches;
-  }
-
   /** Where the feed stands, for a reader that has been told all of it. */
   get start(): Start {
     return { text: this.#session.last, position: this.#deps.hub.position, isLost: false };
@@ -154,9 +150,9 @@ export class Stream implements WatchOwner, Disposable {
     return this.#session.last;
   }
 
-  tell(_: Watch, { change, shared }: Arrival): void {
+  tell(watch: Watch, { change, shared }: Arrival): void {
     if (change.name === "") {
-      this.#options.onNode?.(_, change);
+      this.#options.onNode?.(watch, change);
       if (!change.isThere) return;
     }
     this.#session.offer(change.subject, shared());

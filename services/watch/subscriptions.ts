@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { type Address, rootOf } from "../core/address.ts";
 import { type LeaseShape, timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
+import { leaseEnd, requireLeaseSeconds } from "../core/lease-bounds.ts";
 import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Follower } from "../store/follower.ts";
@@ -75,8 +76,6 @@ export interface SubscriptionDeps {
 }
 
 const subscriptionsMax = 10_000;
-const leaseSecondsMin = 1;
-const leaseSecondsMax = 30 * 24 * 3600;
 const roundsMax = 20;
 /** Two brokers that end a lease at the same moment would only get in each other's way. */
 const graceMsMax = 100;
@@ -253,11 +252,6 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/;
 
 function leaseOf(seconds: number, nowMs: number): { s: number; u: number } {
-  if (!(seconds >= leaseSecondsMin && seconds <= leaseSecondsMax)) {
-    throw new Refusal("bad-lease", `A lease of ${seconds} seconds is not granted.`, [
-      { pointer: "/lease/seconds", detail: `must be from ${leaseSecondsMin} to ${leaseSecondsMax}` },
-    ]);
-  }
-  // Rounded up: a lease is never early.
-  return { s: seconds, u: Math.ceil(nowMs + seconds * 1000) };
+  requireLeaseSeconds(seconds, "/lease");
+  return { s: seconds, u: leaseEnd(nowMs, seconds) };
 }

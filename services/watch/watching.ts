@@ -18,7 +18,7 @@ import { nodeKey, type Target } from "./target.ts";
 import type { WatchWish } from "./wish.ts";
 
 export { type History, openHistory } from "./history.ts";
-export type { Delivery } from "./session.ts";
+export { type Delivery, toldEvent } from "./session.ts";
 export {
   openSubscriptions,
   type SubscriptionChangeWish,
@@ -190,14 +190,14 @@ export function openWatching(deps: WatchDeps): Watching {
     const beside = byAccount.get(key) ?? new Set();
     beside.add(mine);
     byAccount.set(key, beside);
-    hub.others.set(key, (fact) => {
+    hub.subscribers.set(key, (fact) => {
       for (const one of beside) one.take(fact);
     });
     return () => {
       // A stream may be ended twice; others may have come to its place meanwhile.
       if (!beside.delete(mine) || beside.size > 0) return;
       byAccount.delete(key);
-      hub.others.delete(key);
+      hub.subscribers.delete(key);
     };
   }
 

@@ -27,6 +27,7 @@ export interface WatchWish {
 }
 
 const mailto = "mailto:";
+
 export function parseWatchWish({ target, properties, depth = "0", filter }: WatchFields): WatchWish {
   const names = properties === undefined ? [] : requireNamePatterns(properties);
   return {
