@@ -8,7 +8,7 @@ import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
-import { Conflict, type Fact, type Log } from "../store/log.ts";
+import { Conflict, type Fact, type Log, OutcomeUnknown } from "../store/log.ts";
 import { propertyAppend } from "./appends.ts";
 
 export interface LeaseDeps {
@@ -45,6 +45,8 @@ interface Leased {
 /** Another broker's leases are left to it for so long, so that two do not sweep against each other. */
 const graceMs = 250;
 const retryDelayMs = 200;
+/** A read that ends a lease asks again so often when the store did not say whether it did. */
+const unansweredMax = 2;
 /** Stands in every fact that holds a lease. */
 const leaseKeyInBody = '"l":{';
 /** Bodies kept for the sweeper, in characters over all leases. */
@@ -194,13 +196,16 @@ export function openLeases(deps: LeaseDeps): Leases {
 
   async function settleEnded(fact: Fact): Promise<Fact | undefined> {
     let current: Fact | undefined = fact;
+    let unanswered = 0;
     while (current !== undefined && hasEnded(current)) {
       try {
         const ended: Fact | undefined = await append(current);
         if (ended === undefined) return current;
         current = ended;
       } catch (error) {
-        if (!(error instanceof Conflict)) throw error;
+        // Whoever reads need not know whose append it was: the log tells how the property stands.
+        const isOpen = error instanceof OutcomeUnknown && ++unanswered < unansweredMax;
+        if (!(error instanceof Conflict) && !isOpen) throw error;
         current = await heads.refresh(current.subject);
       }
     }

@@ -102,7 +102,7 @@ async function race(
       at(untilMs + readOffsetMs, async () => {
         const startedMs = Date.now();
         const { body, status } = await reader.asks("GET", propertyPath(writer.address, name));
-        expect(status).toBe(200);
+        expect(status, `read of ${name}: ${JSON.stringify(body)}`).toBe(200);
         if (body.value !== "on") return;
         expect(Date.parse(body.lease.until), `${name} was read after its deadline`).toBeGreaterThan(
           startedMs - toleranceMs,
