@@ -5,11 +5,12 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
+import { openPolicies } from "./policy/policies.ts";
 import { openPropertyService } from "./property/properties.ts";
 import { follow } from "./store/follower.ts";
 import { openHeads } from "./store/heads.ts";
 import type { Log } from "./store/log.ts";
-import { openHistory, openSubscriptions, openWatching, type WatchWish } from "./watch/watching.ts";
+import { openHistory, openStanding, openSubscriptions, openWatching } from "./watch/watching.ts";
 
 export interface BrokerOptions extends Pick<Config, "domain" | "registration" | "origins"> {
   readonly adminToken: string;
@@ -67,7 +68,10 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const secretHeads = openHeads(secrets, secretsMax, now);
   const secretsFollowing = secretsFollower.listen({ take: secretHeads.follow });
 
+  // The order of listening: what is decided is heard before whatever comes after it is told.
+  const policies = openPolicies({ log: facts, heads, follower, now });
   const properties = openPropertyService({
+    book: policies.book,
     domain,
     log: facts,
     heads,
@@ -88,25 +92,31 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onEmail: (email, address) => watching.registered(email, address),
   });
   const history = openHistory({ log: facts, follower, domain, now });
-  const subscriptions = openSubscriptions({ log: facts, heads, follower, now, isActive, onTrouble });
+  const { access, reader, nodes } = properties;
+  const { whoHas } = accounts;
+  const standing = openStanding({ access, exists: nodes.exists, whoHas });
+  const subscriptions = openSubscriptions({
+    log: facts,
+    heads,
+    follower,
+    now,
+    standing,
+    own: reader.own,
+    onTrouble,
+  });
   const watching = openWatching({
     log: facts,
     follower,
     history,
     subscriptions,
-    audience: properties.reader.audience,
-    isActive,
-    whoHas: accounts.whoHas,
+    book: policies.book,
+    access,
+    standing,
+    whoHas,
     settle: properties.settle,
     now,
     onSent: (afterMs) => sending.observe(afterMs / 1000),
   });
-
-  /** Until policies exist, whoever exists grants something to every account. */
-  async function isActive(whom: WatchWish["whom"]): Promise<boolean> {
-    const address = "address" in whom ? whom.address : await accounts.whoHas(whom.email);
-    return address !== undefined && (await properties.nodes.exists(address));
-  }
 
   gauge("tidings_leased_properties", "Properties that hold a lease.", properties.leased);
   gauge("tidings_sessions", "Open streams.", () => watching.streams);
@@ -167,6 +177,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     domain,
     adminToken,
     accounts,
+    policies,
     properties,
     watching,
     subscriptions,
@@ -188,6 +199,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       history[Symbol.dispose]();
       accounts[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
+      policies[Symbol.dispose]();
       headsFollowing[Symbol.dispose]();
       lagging[Symbol.dispose]();
       secretsFollowing[Symbol.dispose]();

@@ -8,7 +8,7 @@ const id = Type.Union([Type.Integer(), Type.String({ maxLength: 64 })]);
 const node = Type.String({ description: "An address." });
 const name = Type.String({ description: "A property's name." });
 const { value, lease, view } = PropertyPut.properties;
-const { target, properties, depth, filter } = SubscriptionPost.properties;
+const { target, properties, depth, filter, reveal } = SubscriptionPost.properties;
 const { set, remove } = NodePatch.properties;
 const conditions = {
   ifMatch: Type.Optional(Type.Union([Type.Integer(), Type.Literal("*")])),
@@ -24,7 +24,7 @@ function frame(op: string, fields: Record<string, TSchema>, required: readonly s
 }
 
 export const frames: Readonly<Record<string, TSchema>> = {
-  watch: frame("watch", { target, properties, depth, filter, after: Type.Optional(Type.String()) }, [
+  watch: frame("watch", { target, properties, depth, filter, reveal, after: Type.Optional(Type.String()) }, [
     "target",
   ]),
   unwatch: frame("unwatch", { subscription: Type.String() }, ["subscription"]),

@@ -151,7 +151,7 @@ function propertyEvent(change: PropertyChange, type: string, data: { [key: strin
   return {
     specversion: "1.0",
     // A redelivery of the same revision carries the same id.
-    id: `${change.epoch}-${change.revision}`,
+    id: `${change.epoch}-${change.revision}-${change.name}`,
     source: `/nodes/${change.node}`,
     subject: change.name,
     type: `${typePrefix}${type}`,

@@ -34,6 +34,8 @@ interface WireProperty {
   rest?: WireView;
   r?: number;
   why: PropertyState["reason"];
+  /** Absent: the position of this very fact. */
+  c?: number;
   k: string;
   /** W3C trace context. */
   tp?: string;
@@ -42,6 +44,7 @@ interface WireProperty {
 export function encodeProperty(state: PropertyState): string {
   const wire: WireProperty = { why: state.reason, k: state.keeper };
   if (state.revision !== 0) wire.r = state.revision;
+  if (state.born !== 0) wire.c = state.born;
   if (state.trace !== undefined) wire.tp = state.trace;
   if (state.rest) wire.rest = viewToWire(state.rest);
   if (state.views.size > 0) {
@@ -53,9 +56,9 @@ export function encodeProperty(state: PropertyState): string {
 export function decodeProperty(body: string, position: number): PropertyState {
   const wire = JSON.parse(body) as WireProperty;
   const views = wire.views === undefined ? noViews : viewsFromWire(wire.views, position);
-  const { r: revision = position, why: reason, k: keeper, tp: trace } = wire;
+  const { r: revision = position, c: born = position, why: reason, k: keeper, tp: trace } = wire;
   const rest = wire.rest && viewFromWire(wire.rest, position);
-  return { views, rest, revision, reason, keeper, trace };
+  return { views, rest, revision, reason, born, keeper, trace };
 }
 
 function viewsFromWire(wire: Record<string, WireView>, position: number): Map<string, View> {

@@ -1,28 +1,277 @@
-// Policy: the one rule for who may see what.
-// In: whose property, who is looking, what the property's type grants. Out: yes or no. Never: I/O, a clock, a second rule elsewhere.
+// Policy: the one rule for who may do what with whose properties.
+// In: an owner's decisions, who asks, for what. Out: a verdict and its ground. Never: I/O, a clock, a second rule elsewhere.
+//
+// Rules only grant; a block beats every grant; without rules each type's own default holds. What a politely blocked
+// party may be shown is exactly what somebody is shown to whom nothing is granted: the verdict `absent`.
+import { Refusal } from "./refusal.ts";
 
 export type Visibility = "public" | "contacts" | "private";
 
 /** The visibility of a property that no type describes. */
 export const visibilityOfUnknown: Visibility = "contacts";
 
-export interface Look {
-  /** The account that the node lies under. */
-  readonly owner: string;
-  /** The account that looks; undefined for a caller without a token. */
-  readonly watcher: string | undefined;
-  readonly visibility: Visibility;
+export type Grantable = "read" | "watch" | "write" | "message";
+export const grantables: readonly Grantable[] = ["read", "watch", "write", "message"];
+
+export interface Rule {
+  /** Addresses of accounts or groups, `@domain`, `contacts`, `authenticated`, `anyone`. */
+  readonly who: readonly string[];
+  /** Patterns over property names. */
+  readonly properties: readonly string[];
+  readonly allow: readonly Grantable[];
+  /** Grants nothing until the owner has allowed the party. */
+  readonly confirm?: boolean;
+  /** Properties of its own that the party must disclose. */
+  readonly reveal?: readonly string[];
 }
 
-/** Asked at delivery by every exit: reads, snapshots, streams. Until rosters exist, every account counts as a contact. */
-export function mayDeliver(look: Look): boolean {
-  if (look.watcher === look.owner) return true;
-  switch (look.visibility) {
-    case "public":
-      return true;
-    case "contacts":
-      return look.watcher !== undefined;
-    case "private":
-      return false;
+export type BlockMode = "polite" | "hard";
+
+export interface Block {
+  readonly mode: BlockMode;
+  /** Where in the log it was made. */
+  readonly position: number;
+}
+
+export type Decision = "allow" | "deny" | "polite";
+
+/** What the owner has answered to one party. */
+export interface Answer {
+  readonly decision: Decision;
+  /** Patterns that `allow` grants by itself; undefined: what rules with `confirm` grant. */
+  readonly properties: readonly string[] | undefined;
+  readonly position: number;
+}
+
+/** Everything that one owner has decided about others, as of a position in the log. */
+export interface Decisions {
+  /** Undefined: no policy, so that each type's default holds. */
+  readonly rules: readonly Rule[] | undefined;
+  /** By address, `@domain`, or `anonymous`. */
+  readonly blocks: ReadonlyMap<string, Block>;
+  readonly answers: ReadonlyMap<string, Answer>;
+  /** Undefined: the owner keeps no roster, and every account counts as a contact. */
+  readonly contacts: ReadonlySet<string> | undefined;
+  /** Where the rules or the roster last changed. */
+  readonly changed: number;
+  /** Where a block was last lifted. */
+  readonly lifted: number;
+}
+
+export const noDecisions: Decisions = {
+  rules: undefined,
+  blocks: new Map(),
+  answers: new Map(),
+  contacts: undefined,
+  changed: 0,
+  lifted: 0,
+};
+
+/** Who asks. */
+export interface Inquirer {
+  /** The account; undefined for a caller without a token. */
+  readonly address: string | undefined;
+  /** Names of its own properties that it discloses to the owner. */
+  readonly disclosed: { has(name: string): boolean };
+}
+
+export interface Inquiry {
+  /** The account that the node lies under. */
+  readonly owner: string;
+  readonly decisions: Decisions;
+  readonly inquirer: Inquirer;
+  readonly right: Grantable;
+  /** The property, or a pattern: then anything that it selects. */
+  readonly name: string;
+  /** The default of the property's type. */
+  readonly visibility: Visibility;
+  readonly isMember: IsMember;
+}
+
+/** Whether a group has this member. */
+export type IsMember = (group: string, address: string) => boolean;
+
+/** What a verdict rests on. */
+export type Ground =
+  | { readonly owner: true }
+  | { readonly block: string }
+  | { readonly answer: Decision }
+  /** The index of the rule. */
+  | { readonly rule: number }
+  | { readonly visibility: Visibility }
+  | { readonly rules: "none" };
+
+export type Verdict = { readonly ground: Ground } & (
+  | { readonly is: "granted" }
+  /** Nothing is granted, or a polite block hides it: whoever asks must not tell which. */
+  | { readonly is: "absent" }
+  /** A hard block. */
+  | { readonly is: "blocked" }
+  /** A rule grants it once the owner allows the party. */
+  | { readonly is: "pending" }
+  /** A rule grants it to whoever discloses these as well. */
+  | { readonly is: "undisclosed"; readonly missing: readonly string[] }
+);
+
+const ofOwner: Verdict = { is: "granted", ground: { owner: true } };
+const byNoRule: Verdict = { is: "absent", ground: { rules: "none" } };
+const granting: Record<Visibility, Verdict> = {
+  public: { is: "granted", ground: { visibility: "public" } },
+  contacts: { is: "granted", ground: { visibility: "contacts" } },
+  private: { is: "granted", ground: { visibility: "private" } },
+};
+const hiding: Record<Visibility, Verdict> = {
+  public: { is: "absent", ground: { visibility: "public" } },
+  contacts: { is: "absent", ground: { visibility: "contacts" } },
+  private: { is: "absent", ground: { visibility: "private" } },
+};
+
+/** Asked at delivery by every exit: reads, snapshots, streams, writes of others. */
+export function judge(inquiry: Inquiry): Verdict {
+  const { owner, decisions, inquirer } = inquiry;
+  if (inquirer.address === owner) return ofOwner;
+  if (decisions === noDecisions) return byDefault(inquiry);
+  const blocked = blockOf(inquiry);
+  if (blocked) {
+    const [who, { mode }] = blocked;
+    return { is: mode === "hard" ? "blocked" : "absent", ground: { block: who } };
+  }
+  return unblocked(inquiry);
+}
+
+/** What would hold without any block. */
+export function unblocked(inquiry: Inquiry): Verdict {
+  const { decisions, inquirer } = inquiry;
+  const answer = inquirer.address === undefined ? undefined : decisions.answers.get(inquirer.address);
+  if (answer?.decision === "polite") return { is: "absent", ground: { answer: "polite" } };
+  const isAllowed = answer?.decision === "allow";
+  if (isAllowed && answer.properties && isOfAnswer(inquiry, answer.properties)) {
+    return { is: "granted", ground: { answer: "allow" } };
+  }
+  if (decisions.rules === undefined) return byDefault(inquiry);
+  return byRules(inquiry, decisions.rules, isAllowed);
+}
+
+/** The block that holds against whoever asks: its own, else one of a group that it belongs to, else its domain's. */
+export function blockOf({ decisions, inquirer, isMember }: Inquiry): [who: string, block: Block] | undefined {
+  const { blocks } = decisions;
+  if (blocks.size === 0) return undefined;
+  const { address } = inquirer;
+  if (address === undefined) return entry(blocks, "anonymous");
+  const own = entry(blocks, address);
+  if (own) return own;
+  for (const one of blocks) if (isGroup(one[0]) && isMember(one[0], address)) return one;
+  return entry(blocks, domainOf(address));
+}
+
+/** Where something last changed that decides what this party sees of the owner, blocks aside. */
+export function changedFor({ changed, answers }: Decisions, address: string | undefined): number {
+  return Math.max(changed, (address !== undefined && answers.get(address)?.position) || 0);
+}
+
+/** Whether what a party may watch of an owner has grown from one set of decisions to another. */
+export function hasGrown(before: Inquiry, after: Inquiry): boolean {
+  const known = grantsOf(before);
+  return grantsOf(after).some((grant) => !known.some((one) => covers(one, grant)));
+}
+
+/** Patterns that are granted; types' defaults stand as one word that no pattern covers. */
+function grantsOf(inquiry: Inquiry): readonly string[] {
+  const { decisions, inquirer } = inquiry;
+  if (inquirer.address === inquiry.owner) return ["*"];
+  if (blockOf(inquiry)) return [];
+  const answer = inquirer.address === undefined ? undefined : decisions.answers.get(inquirer.address);
+  if (answer?.decision === "polite") return [];
+  const grants = answer?.decision === "allow" && answer.properties ? [...answer.properties] : [];
+  if (decisions.rules === undefined) {
+    return [...grants, ...(isContact(decisions, inquirer.address) ? ["=public", "=contacts"] : ["=public"])];
+  }
+  for (const rule of decisions.rules) {
+    const alone = byRules({ ...inquiry, name: "*" }, [rule], answer?.decision === "allow");
+    if (alone.is === "granted") grants.push(...rule.properties);
+  }
+  return grants;
+}
+
+/** Whether one of these patterns shares a name with another: `profile.*` and `profile.name` do. */
+function overlap(patterns: readonly string[], other: string): boolean {
+  return patterns.some((one) => covers(one, other) || covers(other, one));
+}
+
+/** Whether a pattern selects whatever the other one does. */
+function covers(pattern: string, other: string): boolean {
+  if (pattern === other || (pattern === "*" && !other.startsWith("="))) return true;
+  return pattern.endsWith(".*") && other.startsWith(pattern.slice(0, -1));
+}
+
+function byDefault({ decisions, inquirer, right, visibility }: Inquiry): Verdict {
+  if (right !== "read" && right !== "watch") return hiding.private;
+  const isOpen =
+    visibility === "public" || (visibility === "contacts" && isContact(decisions, inquirer.address));
+  return (isOpen ? granting : hiding)[visibility];
+}
+
+function byRules(inquiry: Inquiry, rules: readonly Rule[], isAllowed: boolean): Verdict {
+  const { right, name, inquirer } = inquiry;
+  let pending: Verdict | undefined;
+  let undisclosed: Verdict | undefined;
+  for (const [index, rule] of rules.entries()) {
+    if (!rule.allow.includes(right)) continue;
+    if (!overlap(rule.properties, name)) continue;
+    if (!rule.who.some((who) => isMeant(who, inquiry))) continue;
+    const ground = { rule: index };
+    const missing = rule.reveal?.filter((one) => !inquirer.disclosed.has(one)) ?? [];
+    if (missing.length > 0) undisclosed ??= { is: "undisclosed", missing, ground };
+    else if (rule.confirm && !isAllowed) pending ??= { is: "pending", ground };
+    else return { is: "granted", ground };
+  }
+  return pending ?? undisclosed ?? byNoRule;
+}
+
+function isOfAnswer({ right, name }: Inquiry, properties: readonly string[]): boolean {
+  if (right !== "read" && right !== "watch") return false;
+  return overlap(properties, name);
+}
+
+function isMeant(who: string, { decisions, inquirer, isMember }: Inquiry): boolean {
+  const { address } = inquirer;
+  if (who === "anyone") return true;
+  if (address === undefined) return false;
+  if (who === "authenticated" || who === address) return true;
+  if (who === "contacts") return isContact(decisions, address);
+  return who.startsWith("@") ? who === domainOf(address) : isMember(who, address);
+}
+
+function isContact({ contacts }: Decisions, address: string | undefined): boolean {
+  if (address === undefined) return false;
+  return contacts === undefined || contacts.has(address) || contacts.has(domainOf(address));
+}
+
+function entry(blocks: Decisions["blocks"], who: string): [string, Block] | undefined {
+  const block = blocks.get(who);
+  return block && [who, block];
+}
+
+function isGroup(who: string): boolean {
+  return who.includes("@") && !who.startsWith("@");
+}
+
+function domainOf(address: string): string {
+  return address.slice(address.indexOf("@"));
+}
+
+/** What a caller is told whose wish met this verdict; undefined where absence is all that it may learn. */
+export function refusalOf(verdict: Verdict): Refusal | undefined {
+  switch (verdict.is) {
+    case "blocked":
+      return new Refusal("blocked", "The owner has blocked you.");
+    case "undisclosed":
+      return new Refusal(
+        "reveal-required",
+        `The owner asks that you disclose ${verdict.missing.join(", ")}.`,
+        verdict.missing.map((name) => ({ pointer: "/reveal", detail: `must name ${name}, which you hold` })),
+      );
+    default:
+      return undefined;
   }
 }

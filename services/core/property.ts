@@ -33,6 +33,8 @@ export interface PropertyState {
   /** The position at which what readers see last changed. A renewal does not change it. */
   readonly revision: number;
   readonly reason: ChangeReason;
+  /** The position at which it came to be, also once it is no more: whoever left off before never saw it. */
+  readonly born: number;
   /** The W3C trace context of the request that made the last change, where it had one. */
   readonly trace?: string | undefined;
   /** The broker that granted the newest lease: it sweeps first, so that brokers do not sweep against each other. */
@@ -95,7 +97,8 @@ export function setView(
   });
   const settled = wish.view === "" && lease === undefined;
   const rest = settled ? undefined : state?.rest;
-  return { views, rest, revision: 0, reason: "set", keeper, trace: wish.trace };
+  const born = state === undefined || visible(state) === undefined ? 0 : state.born;
+  return { views, rest, revision: 0, reason: "set", born, keeper, trace: wish.trace };
 }
 
 /** Takes one view away, or with `undefined` the whole property. Undefined when there was nothing to take. */
@@ -105,7 +108,8 @@ export function removeView(
   keeper: string,
 ): PropertyState | undefined {
   if (visible(state) === undefined || state === undefined) return undefined;
-  if (view === undefined) return { views: noViews, revision: 0, reason: "deleted", keeper };
+  const { born } = state;
+  if (view === undefined) return { views: noViews, revision: 0, reason: "deleted", born, keeper };
   if (!state.views.has(view)) return undefined;
   const views = new Map(state.views);
   views.delete(view);
@@ -159,7 +163,8 @@ export function settleRevisions(state: PropertyState, position: number): Propert
   const { rest, reason, keeper, trace } = state;
   const revision = state.revision === 0 ? position : state.revision;
   const views = settledViews(state.views, position);
-  return { views, rest: rest && settledView(rest, position), revision, reason, keeper, trace };
+  const born = state.born === 0 ? position : state.born;
+  return { views, rest: rest && settledView(rest, position), revision, reason, born, keeper, trace };
 }
 
 function settledViews(views: PropertyState["views"], position: number): PropertyState["views"] {

@@ -66,6 +66,17 @@ export const refusals = {
     title: "This domain does not take registrations",
     remedy: "Ask the operator of the domain for an account.",
   },
+  blocked: {
+    status: 403,
+    title: "The owner has blocked you",
+    remedy: "Nothing of this owner reaches you until the owner lifts the block.",
+  },
+  "reveal-required": {
+    status: 403,
+    title: "The owner wants to know more about who is asking",
+    remedy:
+      "`detail` names properties of your own node that the owner asks you to disclose. Set them, and name them in `reveal`: in the body of POST /v1/subscriptions, or as ?reveal=name,name elsewhere.",
+  },
   "origin-refused": {
     status: 403,
     title: "This page may not open a stream here",
@@ -150,6 +161,11 @@ export const refusals = {
     title: "You hold too many subscriptions",
     remedy:
       "An account holds at most 10,000 subscriptions. End some, or watch several nodes of one account by one with depth `infinity`.",
+  },
+  "too-many-blocks": {
+    status: 422,
+    title: "You hold too many blocks",
+    remedy: "An account holds at most 10,000 blocks. Lift some, or block a whole `@domain`.",
   },
   "too-many-properties": {
     status: 422,

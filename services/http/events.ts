@@ -3,6 +3,7 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
+import type { Reader } from "./look.ts";
 import { describe } from "./route.ts";
 import type { Streams } from "./streams.ts";
 import { readWatchQuery, streamQuery, type WatchQueryShape } from "./watch-query.ts";
@@ -16,11 +17,12 @@ const retryMs = 1_000;
 const drainRetryMsMax = 2_000;
 
 export interface EventDeps {
+  readonly reader: Reader;
   readonly watching: Watching;
   readonly streams: Streams;
 }
 
-export function eventRoutes(app: FastifyInstance, { watching, streams }: EventDeps): void {
+export function eventRoutes(app: FastifyInstance, { reader, watching, streams }: EventDeps): void {
   app.get<{ Querystring: WatchQueryShape }>(
     "/v1/events",
     describe({
@@ -36,11 +38,19 @@ export function eventRoutes(app: FastifyInstance, { watching, streams }: EventDe
       answers: {
         200: { description: "CloudEvents.", schema: Type.String(), mediaType: "text/event-stream" },
       },
-      refusals: ["bad-address", "bad-cursor", "bad-name", "scope-missing", "unauthenticated"],
+      refusals: [
+        "bad-address",
+        "bad-cursor",
+        "bad-name",
+        "blocked",
+        "reveal-required",
+        "scope-missing",
+        "unauthenticated",
+      ],
     }),
     async (request, reply) => {
       const { caller } = request;
-      const { targets, after } = readWatchQuery(request, request.headers["last-event-id"]);
+      const { targets, after } = await readWatchQuery(request, reader, request.headers["last-event-id"]);
       const response = reply.raw;
       let watcher: Watcher | undefined;
       let isFull = false;

@@ -9,6 +9,7 @@ import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { type NodeShape, type PropertyService, requireOwner } from "../property/properties.ts";
 import { onceOf, refuseConditions, traceOf } from "./conditions.ts";
+import { lookOf, revealQuery } from "./look.ts";
 import { patch } from "./patch.ts";
 import { describe } from "./route.ts";
 
@@ -22,6 +23,7 @@ const NodeQuery = Type.Object(
     ),
     names: Type.Optional(Type.Boolean({ description: "Names alone, without values." })),
     depth: Type.Optional(Type.Enum(["0", "1", "infinity"])),
+    ...revealQuery,
   },
   { additionalProperties: false },
 );
@@ -30,6 +32,7 @@ interface NodeQueryShape {
   properties?: string;
   names?: boolean;
   depth?: Depth;
+  reveal?: string;
 }
 
 export function nodeRoutes(app: FastifyInstance, { properties }: { properties: PropertyService }): void {
@@ -46,14 +49,14 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
       params: address,
       query: NodeQuery,
       answers: { 200: { description: "The node.", schema: Type.Union([Node, NodeNames]) } },
-      refusals: ["bad-address", "bad-name", "not-found"],
+      refusals: ["bad-address", "bad-name", "blocked", "not-found", "reveal-required"],
     }),
     async (request) => {
-      const { names, depth = "0" } = request.query;
-      const select = matchNames(
-        request.query.properties === undefined ? [] : parseNamePatterns(request.query.properties),
-      );
-      const node = await reader.node(request.caller, parseAddress(request.params.address), select, depth);
+      const { names, depth = "0", reveal, properties: list } = request.query;
+      const patterns = list === undefined ? [] : parseNamePatterns(list);
+      const look = await lookOf(request.caller, reveal, reader);
+      const selection = { patterns, matches: matchNames(patterns) };
+      const node = await reader.node(look, parseAddress(request.params.address), selection, depth);
       return names ? namesAlone(node) : node;
     },
   );

@@ -23,16 +23,17 @@ export interface Operations {
 /** One of the moment costs as much as one that is kept. */
 const watchesMax = 10_000;
 
-export function openOperations({ writer, renewer }: PropertyService): Operations {
+export function openOperations({ reader, writer, renewer }: PropertyService): Operations {
   const ajv = new Ajv2020({ strict: false, removeAdditional: false });
   const shapes = new Map<string, ValidateFunction>();
   for (const [op, schema] of Object.entries(frames)) shapes.set(op, ajv.compile(schema));
 
   const operations: Record<string, (fields: Fields, caller: Caller, watcher: Watcher) => Promise<unknown>> = {
-    async watch({ id, op, after, ...fields }, caller, watcher) {
+    async watch({ id, op, after, reveal, ...fields }, caller, watcher) {
       if (watcher.size >= watchesMax)
         throw new Refusal("too-many-subscriptions", "This socket watches as much as it may.");
-      const wish = parseWatchWish(fields);
+      const disclosed = caller && reveal ? await reader.own(caller, reveal) : undefined;
+      const wish = { ...parseWatchWish(fields), disclosed };
       if (caller) requireWatchScope(caller, wish.properties);
       return await watcher.watch(wish, readCursor(after));
     },

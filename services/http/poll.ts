@@ -3,9 +3,9 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { Polled } from "../../schemas/wire/shapes.ts";
-import { type Delivery, toldEvent, type Watching } from "../watch/watching.ts";
+import { type Delivery, toldEvent } from "../watch/watching.ts";
+import type { EventDeps } from "./events.ts";
 import { describe } from "./route.ts";
-import type { Streams } from "./streams.ts";
 import { readWatchQuery, type WatchQueryShape, watchQuery } from "./watch-query.ts";
 
 const waitSecondsMax = 60;
@@ -24,10 +24,7 @@ const PollQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export function pollRoutes(
-  app: FastifyInstance,
-  { watching, streams }: { watching: Watching; streams: Streams },
-): void {
+export function pollRoutes(app: FastifyInstance, { reader, watching, streams }: EventDeps): void {
   app.get<{ Querystring: WatchQueryShape & { wait?: number } }>(
     "/v1/poll",
     describe({
@@ -37,11 +34,19 @@ export function pollRoutes(
       access: "caller",
       query: PollQuery,
       answers: { 200: { description: "Events, and the cursor for the next poll.", schema: Polled } },
-      refusals: ["bad-address", "bad-cursor", "bad-name", "scope-missing", "unauthenticated"],
+      refusals: [
+        "bad-address",
+        "bad-cursor",
+        "bad-name",
+        "blocked",
+        "reveal-required",
+        "scope-missing",
+        "unauthenticated",
+      ],
     }),
     async (request, reply) => {
       const { caller } = request;
-      const { targets, after } = readWatchQuery(request);
+      const { targets, after } = await readWatchQuery(request, reader);
       const changed = { wake: (): void => undefined };
       using watcher = await watching.open({
         caller,

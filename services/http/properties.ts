@@ -7,6 +7,7 @@ import { parseAddress, parsePropertyName } from "../core/address.ts";
 import type { Principal } from "../core/principal.ts";
 import type { PropertyService, ValueWish } from "../property/properties.ts";
 import { matchesEntityTag, termsOf } from "./conditions.ts";
+import { lookOf, revealQuery } from "./look.ts";
 import { describe } from "./route.ts";
 
 const tag = "Nodes and properties";
@@ -35,10 +36,12 @@ const RemoveQuery = Type.Object(
   { additionalProperties: false },
 );
 
+const ReadQuery = Type.Object(revealQuery, { additionalProperties: false });
+
 export function propertyRoutes(app: FastifyInstance, { properties }: { properties: PropertyService }): void {
   const { reader, writer } = properties;
 
-  app.get<{ Params: PropertyParams }>(
+  app.get<{ Params: PropertyParams; Querystring: { reveal?: string } }>(
     path,
     describe({
       id: "readProperty",
@@ -46,17 +49,19 @@ export function propertyRoutes(app: FastifyInstance, { properties }: { propertie
       tag,
       access: "caller",
       params,
+      query: ReadQuery,
       headers: { "if-none-match": "A revision that the caller has: 304 if it is still the present one." },
       answers: {
         200: { description: "The property, its revision as ETag.", schema: Property },
         304: { description: "The caller has it already.", schema: null },
       },
-      refusals: ["bad-address", "bad-name", "not-found"],
+      refusals: ["bad-address", "bad-name", "blocked", "not-found", "reveal-required"],
     }),
     async (request, reply) => {
       const address = parseAddress(request.params.address);
       const name = parsePropertyName(request.params.name);
-      const property = await reader.property(request.caller, address, name);
+      const look = await lookOf(request.caller, request.query.reveal, reader);
+      const property = await reader.property(look, address, name);
       reply.header("etag", `"${property.revision}"`).header("cache-control", "private, no-cache");
       if (matchesEntityTag(request.headers["if-none-match"], property.revision))
         return reply.code(304).send();

@@ -97,9 +97,11 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
     const query = {
       watch: url.searchParams.getAll("watch"),
       self: url.searchParams.get("self") === "true",
+      reveal: url.searchParams.get("reveal") ?? "",
       ...(url.searchParams.has("after") && { after: url.searchParams.get("after") ?? "" }),
     };
-    const { targets, after } = readWatchQuery({ caller, query }, undefined, "socket");
+    const { reader } = deps.properties;
+    const { targets, after } = await readWatchQuery({ caller, query }, reader, undefined, "socket");
     const watcher = await deps.watching.open({
       caller,
       targets,

@@ -39,6 +39,8 @@ export function subscriptionRoutes(
         "bad-filter",
         "bad-lease",
         "bad-name",
+        "blocked",
+        "reveal-required",
         "scope-missing",
         "storage-full",
         "too-many-subscriptions",

@@ -7,6 +7,7 @@ import { type Cursor, parseCursor } from "../core/cursor.ts";
 import { parseNamePatterns } from "../core/name-pattern.ts";
 import { Refusal } from "../core/refusal.ts";
 import { requireWatchScope, type Target } from "../watch/watching.ts";
+import { lookOf, type Reader, revealQuery } from "./look.ts";
 
 export const watchQuery = {
   watch: Type.Optional(
@@ -17,6 +18,7 @@ export const watchQuery = {
   ),
   after: Type.Optional(Type.String({ description: "A cursor: resume after it." })),
   self: Type.Optional(Type.Boolean({ description: "The caller's own property changes as well." })),
+  ...revealQuery,
 };
 
 /** The same for what a browser opens, which cannot send headers there. */
@@ -29,6 +31,7 @@ export interface WatchQueryShape {
   watch?: string[];
   after?: string;
   self?: boolean;
+  reveal?: string;
 }
 
 export interface WatchQuery {
@@ -36,16 +39,19 @@ export interface WatchQuery {
   readonly after: Cursor | undefined;
 }
 
-export function readWatchQuery(
+export async function readWatchQuery(
   { caller, query }: { caller?: FastifyRequest["caller"]; query: WatchQueryShape },
+  reader: Reader,
   lastEventId?: string | string[],
   /** A socket is told later what to watch. */
   transport: "stream" | "socket" = "stream",
-): WatchQuery {
-  const targets = (query.watch ?? []).map(parseWatch);
-  if (caller === undefined && targets.length === 0 && transport === "stream") {
+): Promise<WatchQuery> {
+  const watched = (query.watch ?? []).map(parseWatch);
+  if (caller === undefined && watched.length === 0 && transport === "stream") {
     throw new Refusal("unauthenticated", "Without a token a stream needs ?watch=.");
   }
+  const { disclosed } = await lookOf(caller, query.reveal, reader);
+  const targets: Target[] = watched.map((target) => ({ ...target, disclosed }));
   if (caller) {
     for (const { properties } of targets) requireWatchScope(caller, properties);
     if (query.self) targets.push({ node: caller.address, depth: "infinity", properties: [] });

@@ -1,9 +1,9 @@
 // Facts of properties and nodes on their way into the log and out of it.
 // In: states, and the facts that they follow. Out: appends on condition that those facts still are the last. Never: an append without a condition.
 import { encodeProperty, isTombstone, isTombstoneBody, tombstoneSeconds } from "../core/fact.ts";
-import { type PropertyState, settleRevisions } from "../core/property.ts";
+import { noViews, type PropertyState, settleRevisions } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
-import { nodeOf } from "../store/decoded.ts";
+import { nodeOf, stateOf } from "../store/decoded.ts";
 import type { Append, Fact } from "../store/log.ts";
 import { placeOf } from "../store/subjects.ts";
 import type { Known } from "./change.ts";
@@ -27,13 +27,17 @@ export function isLiveNode(fact: Fact | undefined): boolean {
 /** The ends of whatever these facts are, on condition that they are still the last ones. */
 export function tombstones(known: Known, keeper: string): Append[] {
   const appends: Append[] = [];
-  const gone = encodeProperty({ views: new Map(), revision: 0, reason: "deleted", keeper });
   for (const [subject, fact] of known) {
     if (fact === undefined || !isLive(fact)) continue;
-    const body = subject.includes(".property.") ? gone : "{}";
+    const body = subject.includes(".property.") ? goneBody(fact, keeper) : "{}";
     appends.push({ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds });
   }
   return appends;
+}
+
+function goneBody(fact: Fact, keeper: string): string {
+  const { born } = stateOf(fact);
+  return encodeProperty({ views: noViews, revision: 0, reason: "deleted", born, keeper });
 }
 
 export function isLive(fact: Fact): boolean {
@@ -41,6 +45,10 @@ export function isLive(fact: Fact): boolean {
     case "property":
       return !isTombstoneBody(fact.body);
     case "node":
+    case "policy":
+    case "block":
+    case "answer":
+    case "watcher":
     case "subscription":
     case "type":
       return fact.body !== "{}";

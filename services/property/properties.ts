@@ -1,9 +1,11 @@
 // The property service: nodes, their properties, leases and types. The folder's public file.
 // In: the log and what follows it. Out: the parts that faces call. Never: a decision; each part makes its own.
 import type { Soon } from "../core/soon.ts";
+import type { Book } from "../policy/policies.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Fact, Log } from "../store/log.ts";
+import { type Access, openAccess } from "./access.ts";
 import { openChanges } from "./change.ts";
 import { type Leases, openLeases } from "./leases.ts";
 import { openNameCounts } from "./name-counts.ts";
@@ -13,8 +15,9 @@ import { openRenewer, type Renewer } from "./renewer.ts";
 import { openTypes, type Types } from "./types.ts";
 import { openWriter, type Writer } from "./writer.ts";
 
+export { type Access, type Audience, type Look, nothingDisclosed } from "./access.ts";
 export type { OnceKey } from "./once.ts";
-export type { NodeShape } from "./reader.ts";
+export type { NodeShape, Selection } from "./reader.ts";
 export type { TypeShape } from "./types.ts";
 export { type Condition, requireOwner, type Terms, type ValueWish } from "./wishes.ts";
 
@@ -24,6 +27,7 @@ export interface PropertyService extends AsyncDisposable {
   readonly reader: Reader;
   readonly nodes: NodeService;
   readonly types: Types;
+  readonly access: Access;
   /** Ends the leases of a fact whose time has come. */
   settle(fact: Fact): Soon<Fact | undefined>;
   /** How many properties are leased. */
@@ -35,6 +39,8 @@ export interface PropertyServiceDeps {
   readonly log: Log;
   readonly heads: Heads;
   readonly follower: Follower;
+  /** What owners have decided. */
+  readonly book: Book;
   readonly now: () => number;
   /** Names this broker in the leases that it grants. */
   readonly keeper: string;
@@ -44,22 +50,24 @@ export interface PropertyServiceDeps {
 }
 
 export function openPropertyService(deps: PropertyServiceDeps): PropertyService {
-  const { domain, log, heads, follower, now, keeper, onTrouble, onLeaseEnded = () => undefined } = deps;
+  const { domain, log, heads, follower, book, now, keeper, onTrouble, onLeaseEnded = () => undefined } = deps;
   const changes = openChanges(heads);
   // The order of listening: types decide who may see a fact, so they hear it first.
   const types = openTypes({ domain, log, heads, follower, changes });
   const leases: Leases = openLeases({ log, heads, follower, now, keeper, onTrouble, onEnded: onLeaseEnded });
   const counts = openNameCounts(log, follower);
   const nodes = openNodes({ log, heads, changes, now, keeper });
-  const reader = openReader({ log, leases, types, now });
-  const writer = openWriter({ changes, heads, leases, types, counts, now, keeper });
-  const renewer = openRenewer({ changes, leases, follower, now, keeper });
+  const access = openAccess(book, types);
+  const reader = openReader({ log, follower, leases, access, now });
+  const writer = openWriter({ changes, heads, leases, types, counts, access, now, keeper });
+  const renewer = openRenewer({ changes, leases, follower, access, now, keeper });
   return {
     writer,
     renewer,
     reader,
     nodes,
     types,
+    access,
     settle: leases.settle,
     leased: () => leases.size,
     async [Symbol.asyncDispose]() {

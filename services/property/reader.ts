@@ -1,17 +1,17 @@
 // Reading: nodes and properties as one caller may see them.
 // In: a caller, an address, a selection. Out: answers straight from the log. Never: a leased value after its deadline, or what the caller may not see.
-import { type Address, type Depth, rootOf } from "../core/address.ts";
-import { mayDeliver, type Visibility, visibilityOfUnknown } from "../core/policy.ts";
-import { allows, type Caller, type NodeKind, requireScope } from "../core/principal.ts";
-import { deadline } from "../core/property.ts";
+import { type Address, type Depth, makeAddress, rootOf } from "../core/address.ts";
+import type { Json } from "../core/json.ts";
+import { type NodeKind, type Principal, requireScope } from "../core/principal.ts";
+import { deadline, visible } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nodeOf, stateOf } from "../store/decoded.ts";
-import type { Fact, Log } from "../store/log.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Fact, Log, Snapshot } from "../store/log.ts";
 import { factsOfEveryPath, factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
+import { type Access, type Look, nothingDisclosed } from "./access.ts";
 import { type PropertyShape, propertyShape } from "./answer.ts";
 import type { Leases } from "./leases.ts";
-
-import type { Types } from "./types.ts";
 
 export interface NodeShape {
   readonly address: string;
@@ -21,18 +21,24 @@ export interface NodeShape {
 }
 
 export interface Reader {
-  /** @throws Refusal `not-found` when the caller may see nothing there */
-  node(caller: Caller, address: Address, select: (name: string) => boolean, depth: Depth): Promise<NodeShape>;
-  /** @throws Refusal `not-found` */
-  property(caller: Caller, address: Address, name: string): Promise<PropertyShape>;
-  /** Who may see, by the right `watch` of its token, a property of this name; without a name, who may know of the node. */
-  audience(owner: Address, name: string): (caller: Caller) => boolean;
+  /** @throws Refusal `not-found` when the caller may see nothing there; `blocked`, `reveal-required` */
+  node(look: Look, address: Address, select: Selection, depth: Depth): Promise<NodeShape>;
+  /** @throws Refusal `not-found`, `blocked`, `reveal-required` */
+  property(look: Look, address: Address, name: string): Promise<PropertyShape>;
+  /** Of these names the ones that the principal's own node holds, with their values: what it can disclose. */
+  own(who: Principal, names: readonly string[]): Promise<ReadonlyMap<string, Json>>;
+}
+
+export interface Selection {
+  readonly patterns: readonly string[];
+  readonly matches: (name: string) => boolean;
 }
 
 export interface ReaderDeps {
   readonly log: Log;
+  readonly follower: Follower;
   readonly leases: Leases;
-  readonly types: Types;
+  readonly access: Access;
   readonly now: () => number;
 }
 
@@ -44,84 +50,116 @@ interface Found {
   readonly properties: { [name: string]: PropertyShape };
 }
 
-export function openReader({ log, leases, types, now }: ReaderDeps): Reader {
-  function audience(owner: Address, name: string): (caller: Caller) => boolean {
-    const visibility = name === "" ? visibilityOfUnknown : types.visibilityOf(owner, name);
-    return (caller) => sees(caller, owner, visibility, name, "watch");
+export function openReader({ log, follower, leases, access, now }: ReaderDeps): Reader {
+  async function property(look: Look, address: Address, name: string): Promise<PropertyShape> {
+    if (look.caller) requireScope(look.caller, "read", name);
+    return await visibleOrNothing(look, address, [name], async (mayLook) => {
+      const fact = await log.last(subjectOf(mayLook ? address : nowhere(address), "property", name));
+      const settled = fact && (await leases.settle(fact));
+      if (settled === undefined) return undefined;
+      await follower.known(settled.position);
+      if (!access.may(look, address, name, "read")) return undefined;
+      return propertyShape(address.text, name, stateOf(settled));
+    });
   }
 
-  function maySee(caller: Caller, owner: Address, name: string): boolean {
-    return sees(caller, owner, types.visibilityOf(owner, name), name, "read");
-  }
-
-  async function property(caller: Caller, address: Address, name: string): Promise<PropertyShape> {
-    if (caller) requireScope(caller, "read", name);
-    const subject = subjectOf(address, "property", name);
-    const fact = await log.last(subject);
-    const settled = fact && (await leases.settle(fact));
-    const shape = settled && propertyShape(address.text, name, stateOf(settled));
-    if (shape === undefined || !maySee(caller, address, name)) throw notFound();
-    return shape;
-  }
-
-  async function node(
-    caller: Caller,
-    address: Address,
-    select: (name: string) => boolean,
-    depth: Depth,
-  ): Promise<NodeShape> {
+  async function node(look: Look, address: Address, select: Selection, depth: Depth): Promise<NodeShape> {
+    const { caller } = look;
     if (caller && !caller.scopes.some((scope) => scope.startsWith("read"))) requireScope(caller, "read");
-    const filters =
-      depth === "0"
-        ? [subjectOf(address, "node"), factsOfNode(address, "property")]
-        : [factsOfEveryPath(address, "node"), factsOfEveryPath(address, "property")];
-    const facts = await settledFacts(filters);
-    const found = new Map<string, Found>();
-    for (const fact of facts) {
-      const place = placeOf(fact.subject);
-      if (place.kind !== "node") continue;
-      const decoded = nodeOf(fact);
-      // A name such as __proto__ cannot occur: property names start with a letter or digit.
-      if (decoded) found.set(place.address.text, { kind: decoded.nodeKind, properties: {} });
+    const patterns = select.patterns.length === 0 ? ["*"] : select.patterns;
+    return await visibleOrNothing(look, address, patterns, async (mayLook) => {
+      const at = mayLook ? address : nowhere(address);
+      const filters =
+        depth === "0"
+          ? [subjectOf(at, "node"), factsOfNode(at, "property")]
+          : [factsOfEveryPath(at, "node"), factsOfEveryPath(at, "property")];
+      const { facts, position } = await settledFacts(filters);
+      await follower.known(position);
+      const found = nodesAmong(
+        facts,
+        (of, name) => select.matches(name) && access.may(look, of, name, "read"),
+      );
+      return assemble(address.text, found, depth, caller?.address.text === rootOf(address).text);
+    });
+  }
+
+  /**
+   * What is hidden costs the same as what is not there: one look at the log, one question how far it goes.
+   * The second look is for what another broker has granted a moment ago.
+   */
+  async function visibleOrNothing<T>(
+    look: Look,
+    address: Address,
+    names: readonly string[],
+    read: (mayLook: boolean) => Promise<T | undefined>,
+  ): Promise<T> {
+    const isOpen = (): boolean =>
+      names.some((name) => access.judge(look, address, name, "read").is === "granted");
+    const mayLook = isOpen();
+    const found = await read(mayLook);
+    if (found !== undefined) return found;
+    await follower.caughtUp();
+    if (!mayLook && isOpen()) {
+      const granted = await read(true);
+      if (granted !== undefined) return granted;
     }
+    access.requireOpen(look, address, names, "read");
+    throw notFound();
+  }
+
+  async function own(who: Principal, names: readonly string[]): Promise<ReadonlyMap<string, Json>> {
+    if (names.length === 0) return nothingDisclosed;
+    const subjects = names.map((name) => subjectOf(who.address, "property", name));
+    const { facts } = await settledFacts(subjects);
+    const held = new Map<string, Json>();
     for (const fact of facts) {
-      const place = placeOf(fact.subject);
-      if (place.kind !== "property" || !select(place.name) || !maySee(caller, place.address, place.name))
-        continue;
-      const shape = propertyShape(place.address.text, place.name, stateOf(fact));
-      const into = found.get(place.address.text);
-      if (shape && into) into.properties[place.name] = shape;
+      const view = visible(stateOf(fact));
+      if (view) held.set(placeOf(fact.subject).name, view.value);
     }
-    const shape = assemble(address.text, found, depth, caller?.address.text === rootOf(address).text);
-    if (shape === undefined) throw notFound();
-    return shape;
+    return held;
   }
 
   /** A snapshot in which no lease has passed its deadline. */
-  async function settledFacts(filters: readonly string[]): Promise<readonly Fact[]> {
+  async function settledFacts(filters: readonly string[]): Promise<Snapshot> {
     for (let round = 0; round < roundsMax; round++) {
-      const { facts } = await log.snapshot(filters);
+      const snapshot = await log.snapshot(filters);
       const nowMs = now();
-      const ended = facts.filter((fact) => isOver(fact, nowMs));
-      if (ended.length === 0) return facts;
+      const ended = snapshot.facts.filter((fact) => isOver(fact, nowMs));
+      if (ended.length === 0) return snapshot;
       await Promise.all(ended.map((fact) => leases.settle(fact)));
     }
     throw new Refusal("unavailable", "Leases on this node keep ending faster than it can be read.");
   }
 
-  return { node, property, audience };
+  return { node, property, own };
 }
 
-/** The one question that every exit asks: of the token, and of what its owner grants. */
-function sees(
-  caller: Caller,
-  owner: Address,
-  visibility: Visibility,
-  name: string,
-  right: "read" | "watch",
-): boolean {
-  if (caller && !allows(caller.scopes, right, name === "" ? undefined : name)) return false;
-  return mayDeliver({ owner: rootOf(owner).text, watcher: caller?.address.text, visibility });
+/** Where nothing lies: looked at in place of what must not be seen, which would take another time. */
+function nowhere({ domain }: Address): Address {
+  return makeAddress("", domain);
+}
+
+/** Every node among the facts, with those of its properties that are to be shown. */
+function nodesAmong(
+  facts: readonly Fact[],
+  isShown: (node: Address, name: string) => boolean,
+): Map<string, Found> {
+  const found = new Map<string, Found>();
+  for (const fact of facts) {
+    const place = placeOf(fact.subject);
+    if (place.kind !== "node") continue;
+    const decoded = nodeOf(fact);
+    // A name such as __proto__ cannot occur: property names start with a letter or digit.
+    if (decoded) found.set(place.address.text, { kind: decoded.nodeKind, properties: {} });
+  }
+  for (const fact of facts) {
+    const place = placeOf(fact.subject);
+    if (place.kind !== "property" || !isShown(place.address, place.name)) continue;
+    const shape = propertyShape(place.address.text, place.name, stateOf(fact));
+    const into = found.get(place.address.text);
+    if (shape && into) into.properties[place.name] = shape;
+  }
+  return found;
 }
 
 function isOver(fact: Fact, nowMs: number): boolean {

@@ -8,6 +8,7 @@ import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Append } from "../store/log.ts";
 import { type Place, placeOf } from "../store/subjects.ts";
+import type { Access } from "./access.ts";
 import { propertyAppend } from "./appends.ts";
 import type { Changes } from "./change.ts";
 import type { Leases } from "./leases.ts";
@@ -31,6 +32,7 @@ export interface RenewerDeps {
   readonly changes: Changes;
   readonly leases: Leases;
   readonly follower: Follower;
+  readonly access: Access;
   readonly now: () => number;
   readonly keeper: string;
 }
@@ -43,7 +45,7 @@ interface Held {
 /** Properties that are renewed in one append; more of them are renewed in several. */
 const togetherMax = 500;
 
-export function openRenewer({ changes, leases, follower, now, keeper }: RenewerDeps): Renewer {
+export function openRenewer({ changes, leases, follower, access, now, keeper }: RenewerDeps): Renewer {
   async function changeLeased(
     who: Principal,
     leaseId: string,
@@ -51,8 +53,14 @@ export function openRenewer({ changes, leases, follower, now, keeper }: RenewerD
   ): Promise<readonly Held[]> {
     // Another broker may have granted the lease a moment ago.
     await follower.caughtUp();
-    const subjects = [...leases.holding(who.address.text, leaseId)].sort();
-    for (const subject of subjects) requireScope(who, "write", placeOf(subject).name);
+    const subjects: string[] = [];
+    for (const subject of leases.holding(who.address.text, leaseId)) {
+      const { address, name } = placeOf(subject);
+      requireScope(who, "write", name);
+      // What was granted may have been taken back.
+      if (access.mayWrite(who, address, name)) subjects.push(subject);
+    }
+    subjects.sort();
     const held: Held[] = [];
     for (let from = 0; from < subjects.length; from += togetherMax) {
       held.push(...(await changeTogether(subjects.slice(from, from + togetherMax), next)));

@@ -5,6 +5,7 @@ import { type Address, makeAddress, type PropertyName, rootOf } from "../core/ad
 import type { TypeFact } from "../core/fact.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
+import { matchNames } from "../core/name-pattern.ts";
 import { type Visibility, visibilityOfUnknown } from "../core/policy.ts";
 import { Refusal, type RefusalError } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
@@ -32,6 +33,7 @@ export interface TypeWish {
 }
 
 export interface Types extends AsyncDisposable {
+  /** @param name a property's, or a pattern */
   visibilityOf(owner: Address, name: string): Visibility;
   /** @param at where in the body the value stands. @throws Refusal `value-invalid` with pointers that begin there */
   check(owner: Address, name: PropertyName, value: Json, at: string): Soon<void>;
@@ -163,12 +165,23 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
   /** What was answered holds for the very next request to this broker. */
   async function learned(subject: string): Promise<void> {
     const fact = await heads.get(subject);
-    if (fact) await follower.reached(fact.position);
+    if (fact) await follower.known(fact.position);
+  }
+
+  /** A pattern is as open as the most open type that it selects. */
+  function widestOf(pattern: string): Visibility {
+    const matches = matchNames([pattern]);
+    for (const name of [...ofDomain.keys(), ...shipped.keys()]) {
+      if (matches(name) && get(name)?.visibility === "public") return "public";
+    }
+    return visibilityOfUnknown;
   }
 
   return {
-    visibilityOf: (owner, name) =>
-      get(name)?.visibility ?? custom.get(ownKey(owner, name)) ?? visibilityOfUnknown,
+    visibilityOf(owner, name) {
+      if (name.endsWith("*")) return widestOf(name);
+      return get(name)?.visibility ?? custom.get(ownKey(owner, name)) ?? visibilityOfUnknown;
+    },
     check,
     list: () =>
       [...new Set([...shipped.keys(), ...ofDomain.keys()])].sort().map((name) => get(name) as TypeShape),

@@ -35,10 +35,10 @@ export interface Terms {
 
 const valueBytesMax = 64 * 1024;
 
-/** Until policies grant writing, a node is written by the account that it lies under; the answer is the same whether it exists or not. */
+/** For what nobody can be granted: nodes, types, decisions. The answer is the same whether the node exists or not. */
 export function requireOwner(who: Principal, node: Address): void {
   if (rootOf(node).text === who.address.text) return;
-  throw new Refusal("forbidden", "Only the owner of a node writes to it.");
+  throw new Refusal("forbidden", "Only the owner of a node may do this.");
 }
 
 export function requireCondition({ revision }: Condition, present: number | undefined): void {

@@ -10,6 +10,7 @@ import { stateOf } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import { type Append, type Fact, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
+import type { Access } from "./access.ts";
 import { type ChangeAnswer, type PropertyShape, placeAnswer, propertyShape } from "./answer.ts";
 import { isLiveNode, propertyAppend, tombstones } from "./appends.ts";
 import type { Changes, Decision, Known } from "./change.ts";
@@ -17,14 +18,7 @@ import type { Leases } from "./leases.ts";
 import type { NameCounts } from "./name-counts.ts";
 import { onceAnswer, onceAppend, onceSubject } from "./once.ts";
 import type { Types } from "./types.ts";
-import {
-  requireCondition,
-  requireLease,
-  requireOwner,
-  requireSize,
-  type Terms,
-  type ValueWish,
-} from "./wishes.ts";
+import { requireCondition, requireLease, requireSize, type Terms, type ValueWish } from "./wishes.ts";
 
 export interface Writer {
   set(
@@ -52,6 +46,7 @@ export interface WriterDeps {
   readonly leases: Leases;
   readonly types: Types;
   readonly counts: NameCounts;
+  readonly access: Access;
   readonly now: () => number;
   readonly keeper: string;
 }
@@ -68,7 +63,7 @@ interface Touch {
 }
 
 export function openWriter(deps: WriterDeps): Writer {
-  const { changes, heads, leases, types, counts, now, keeper } = deps;
+  const { changes, heads, leases, types, counts, access, now, keeper } = deps;
 
   async function apply(
     who: Principal,
@@ -199,13 +194,13 @@ export function openWriter(deps: WriterDeps): Writer {
 
   return {
     async set(who, node, name, wish, terms = {}) {
-      requireOwner(who, node);
+      access.requireWrite(who, node, name);
       const touch = await setTouch(who, node, name, wish, "", terms.trace);
       const { changed, created } = await apply(who, node, [touch], terms);
       return { property: changed[0] as PropertyShape, created };
     },
     async patch(who, node, set, remove, terms = {}) {
-      requireOwner(who, node);
+      for (const name of [...set.keys(), ...remove]) access.requireWrite(who, node, name);
       const touches: Touch[] = [];
       for (const [name, wish] of set)
         touches.push(await setTouch(who, node, name, wish, `/set/${name}`, terms.trace));
@@ -220,7 +215,7 @@ export function openWriter(deps: WriterDeps): Writer {
       return await apply(who, node, touches, terms);
     },
     async remove(who, node, name, view, terms = {}) {
-      requireOwner(who, node);
+      access.requireWrite(who, node, name);
       await apply(who, node, [removeTouch(who, node, name, view)], terms);
     },
   };

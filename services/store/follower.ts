@@ -1,5 +1,6 @@
 // The follower: one feed a broker, shared by everything that must know each fact.
 // In: the log. Out: each batch of facts to each listener, in order, groups whole. Never: a listener that waits, or half a group.
+import type { Soon } from "../core/soon.ts";
 import type { Fact, Log } from "./log.ts";
 
 export interface Listener {
@@ -12,8 +13,8 @@ export interface Follower extends AsyncDisposable {
   /** The position up to which every listener has been told everything. */
   readonly position: number;
   listen(listener: Listener): Disposable;
-  /** Resolves once the position is reached. */
-  reached(position: number): Promise<void>;
+  /** Resolves once everything is known that lies up to a position which somebody else has seen. */
+  known(position: number): Soon<void>;
   /** Resolves once everything is known that any broker had acknowledged when this was called. */
   caughtUp(): Promise<void>;
 }
@@ -22,7 +23,6 @@ export interface Follower extends AsyncDisposable {
 export function follow(log: Log, after = 0): Follower {
   const stop = new AbortController();
   const listeners = new Set<Listener>();
-  let waiting: { position: number; resolve: () => void }[] = [];
   let position = after;
   /** Whom any fact wakes, also one that is held. */
   let arriving: (() => void)[] = [];
@@ -55,14 +55,6 @@ export function follow(log: Log, after = 0): Follower {
     }
     position = newest.position;
     for (const listener of listeners) listener.flush?.();
-    if (waiting.length === 0) return;
-    for (const waiter of waiting) if (waiter.position <= position) waiter.resolve();
-    waiting = waiting.filter((waiter) => waiter.position > position);
-  }
-
-  function reached(wanted: number): Promise<void> {
-    if (position >= wanted) return Promise.resolve();
-    return new Promise((resolve) => waiting.push({ position: wanted, resolve }));
   }
 
   /** Callers share a question to the leader, but only one that was asked after they called. */
@@ -104,7 +96,7 @@ export function follow(log: Log, after = 0): Follower {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
-    reached,
+    known: (wanted) => (position >= wanted ? undefined : caughtUp()),
     caughtUp,
     async [Symbol.asyncDispose]() {
       stop.abort();

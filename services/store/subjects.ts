@@ -3,7 +3,17 @@
 import { type Address, makeAddress } from "../core/address.ts";
 import { Refusal } from "../core/refusal.ts";
 
-export type FactKind = "node" | "property" | "subscription" | "type" | "once" | "term";
+export type FactKind =
+  | "node"
+  | "property"
+  | "policy"
+  | "block"
+  | "answer"
+  | "watcher"
+  | "subscription"
+  | "type"
+  | "once"
+  | "term";
 
 export interface Place {
   readonly address: Address;

@@ -3,14 +3,11 @@
 import type { Address } from "../core/address.ts";
 import { nodeRegistered, propertyChanged, propertyRemoved, type TidingsEvent } from "../core/event.ts";
 import type { Json } from "../core/json.ts";
-import type { Caller } from "../core/principal.ts";
 import { visible } from "../core/property.ts";
+import type { Audience } from "../property/properties.ts";
 import { nodeOf, stateOf } from "../store/decoded.ts";
 import type { Fact } from "../store/log.ts";
 import type { SharedEvent } from "./session.ts";
-
-/** Says of callers whether they may know: asked when it is delivered. */
-export type Audience = (caller: Caller) => boolean;
 
 export interface Change {
   readonly subject: string;
@@ -21,6 +18,8 @@ export interface Change {
   readonly position: number;
   /** The position at which what readers see last changed. */
   readonly revision: number;
+  /** The position at which the property, or the node, came to be. */
+  readonly born: number;
   /** What readers see now; null when there is nothing. */
   readonly value: Json;
   /** Whether there is anything to see. */
@@ -37,7 +36,7 @@ export interface ChangeDeps {
 
 export function propertyChange(fact: Fact, address: Address, name: string, deps: ChangeDeps): Change {
   const state = stateOf(fact);
-  const { revision, reason, trace } = state;
+  const { revision, reason, born, trace } = state;
   const view = visible(state);
   const change = { epoch: deps.epoch, node: address.text, name, revision };
   return {
@@ -46,6 +45,7 @@ export function propertyChange(fact: Fact, address: Address, name: string, deps:
     name,
     position: fact.position,
     revision,
+    born,
     value: view === undefined ? null : view.value,
     isThere: view !== undefined,
     audience: deps.audience(address, name),
@@ -68,6 +68,7 @@ export function nodeChange(fact: Fact, address: Address, deps: ChangeDeps): Chan
     name: "",
     position,
     revision: position,
+    born: position,
     value: null,
     isThere: node !== undefined,
     audience: deps.audience(address, ""),

@@ -1,7 +1,8 @@
 // The hub: from the one feed to the watches that a fact concerns.
 // In: facts, in log order. Out: each change to whoever watches that node. Never: a cost for facts that nobody watches, beyond a look-up.
-import type { Address } from "../core/address.ts";
+import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
+import type { Book, Turn } from "../policy/policies.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
@@ -23,6 +24,8 @@ export interface Arrival {
 export interface Listening {
   readonly target: Target;
   take(arrival: Arrival): void;
+  /** The owner of the place has decided anew who may know what. */
+  turned(turn: Turn): void;
 }
 
 export interface Hub extends Disposable {
@@ -37,6 +40,7 @@ export interface Hub extends Disposable {
 }
 
 export interface HubDeps extends ChangeDeps {
+  readonly book: Book;
   readonly follower: Follower;
   readonly history: History;
 }
@@ -51,13 +55,20 @@ interface Place {
 }
 
 export function openHub(deps: HubDeps): Hub {
-  const { follower, history } = deps;
+  const { book, follower, history } = deps;
   /** By the subject that a node's facts share; with a `*` in place of the path for all nodes of an account. */
   const places = new Map<string, Place>();
   const subscribers = new Map<string, (fact: Fact) => void>();
+  /** All places of an account. */
+  const ofAccount = new Map<string, Set<Place>>();
   let trees = 0;
   let position = 0;
   const following = follower.listen({ take });
+  const turning = book.listen((turn) => {
+    for (const place of ofAccount.get(turn.owner) ?? []) {
+      for (const listening of place.listeners) listening.turned(turn);
+    }
+  });
 
   function take(fact: Fact): void {
     if (fact.groupEnd === fact.position) position = fact.position;
@@ -115,6 +126,10 @@ export function openHub(deps: HubDeps): Hub {
       if (place === undefined) {
         place = { listeners: new Set(), revisions: new Map(), values: undefined };
         places.set(key, place);
+        const account = rootOf(listening.target.node).text;
+        const beside = ofAccount.get(account);
+        if (beside) beside.add(place);
+        else ofAccount.set(account, new Set([place]));
         if (listening.target.depth !== "0") trees++;
       }
       place.listeners.add(listening);
@@ -126,6 +141,10 @@ export function openHub(deps: HubDeps): Hub {
       place?.listeners.delete(listening);
       if (place?.listeners.size !== 0) return;
       places.delete(key);
+      const account = rootOf(listening.target.node).text;
+      const beside = ofAccount.get(account);
+      beside?.delete(place);
+      if (beside?.size === 0) ofAccount.delete(account);
       if (listening.target.depth !== "0") trees--;
     },
     remember({ target }, { subject, revision, value }) {
@@ -137,6 +156,9 @@ export function openHub(deps: HubDeps): Hub {
     get position() {
       return position;
     },
-    [Symbol.dispose]: () => following[Symbol.dispose](),
+    [Symbol.dispose]() {
+      following[Symbol.dispose]();
+      turning[Symbol.dispose]();
+    },
   };
 }

@@ -3,10 +3,14 @@
 import { randomBytes } from "node:crypto";
 import type { Address } from "../core/address.ts";
 import { type SubscriptionState, subscriptionEvent } from "../core/event.ts";
+import type { Decisions, Verdict } from "../core/policy.ts";
+import type { Turn } from "../policy/policies.ts";
+import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
 import type { Start } from "./history.ts";
+import { type Standing, type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
 import type { Watch } from "./watch.ts";
@@ -17,7 +21,9 @@ export interface OwnDeps {
   /** Who is behind an e-mail address; undefined while nobody is. */
   readonly whoHas: (email: string) => Promise<Address | undefined>;
   /** Ends a subscription that cannot go on. */
-  readonly end: (subscription: Subscription, reason: "filter-too-slow") => Promise<void>;
+  readonly end: (subscription: Subscription, reason: "filter-too-slow" | "blocked") => Promise<void>;
+  readonly access: Pick<Access, "judge" | "hasChanged">;
+  readonly standing: Standing;
 }
 
 interface Kept {
@@ -92,19 +98,25 @@ export class Own {
   }
 
   /** Where the stream's reader left off with a subscription that the stream does not carry yet. */
-  #startOf({ made, since, whom }: Subscription): Start {
+  #startOf(subscription: Subscription): Start {
+    const { made, since, whom } = subscription;
     const { position } = this.#start;
     // Whatever the reader was told meanwhile, nothing of it was of this one.
     if (position === undefined || made > position) return { ...this.#stream.start, position: undefined };
+    // What its owner has decided meanwhile may hide what the reader knows.
+    if ("address" in whom && this.#deps.access.hasChanged(this.#lookOf(subscription), whom.address, position))
+      return { ...this.#start, position: undefined, isLost: true };
     // Whoever came to an address by e-mail may have come later than some of its values.
     return since > position || "email" in whom ? { ...this.#start, isPartial: true } : this.#start;
   }
 
-  /** One that lasts as long as the stream. @returns its id */
-  async add(wish: WatchWish, start: Start): Promise<string> {
+  /** One that lasts as long as the stream. @throws Refusal `blocked`, `reveal-required` */
+  async add(wish: WatchWish, start: Start): Promise<{ subscription: string; state: State }> {
+    const look = this.#lookOf(wish);
+    await this.#deps.standing.requireOpen(wish, look);
     const id = randomBytes(9).toString("base64url");
     await this.#keep({ id, wish, stored: undefined, start, watch: undefined });
-    return id;
+    return { subscription: id, state: await this.#deps.standing.of(wish, look) };
   }
 
   /** @returns false when the stream holds no such subscription of the moment */
@@ -136,12 +148,42 @@ export class Own {
     this.#announce(kept.id, kept.wish.target, state, undefined, String(change.revision));
   }
 
+  /** The owner of its target has decided anew. */
+  onTurned(watch: Watch, { before, after }: Turn): void {
+    const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
+    if (kept === undefined) return;
+    if (this.#isStanding(kept, watch.target.node, "blocked")) {
+      this.#end(kept, "blocked");
+      return;
+    }
+    const [was, is] = [before, after].map((decisions) =>
+      this.#isStanding(kept, watch.target.node, "granted", decisions),
+    );
+    if (is && !was) this.#announce(kept.id, kept.wish.target, "active");
+  }
+
+  #isStanding(kept: Kept, node: Address, as: Verdict["is"], decisions?: Decisions): boolean {
+    const look = this.#lookOf(kept.wish);
+    return selected(kept.wish).some(
+      (name) => this.#deps.access.judge(look, node, name, "watch", decisions).is === as,
+    );
+  }
+
+  #lookOf({ disclosed = nothingDisclosed }: Pick<WatchWish, "disclosed">): Look {
+    return { caller: this.#stream.caller, disclosed };
+  }
+
   /** Its filter took too long: it would take as long each time. */
   onStopped(watch: Watch): void {
     const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
     if (kept === undefined) return;
-    if (kept.stored) this.#deps.end(kept.stored, "filter-too-slow").catch(() => undefined);
-    else this.#drop(kept, "filter-too-slow");
+    this.#end(kept, "filter-too-slow");
+  }
+
+  /** One that cannot go on. What is kept ends in the log: the feed brings word of it. */
+  #end(kept: Kept, reason: "filter-too-slow" | "blocked"): void {
+    if (kept.stored) this.#deps.end(kept.stored, reason).catch(() => undefined);
+    else this.#drop(kept, reason);
   }
 
   get size(): number {
@@ -165,8 +207,9 @@ export class Own {
   }
 
   #watch(kept: Kept, node: Address, start: Start): void {
-    const { depth, properties, filter } = kept.wish;
-    kept.watch = this.#stream.add({ node, depth, properties, filter }, start, kept.id);
+    const { depth, properties, filter, disclosed } = kept.wish;
+    if (this.#isStanding(kept, node, "blocked")) this.#end(kept, "blocked");
+    else kept.watch = this.#stream.add({ node, depth, properties, filter, disclosed }, start, kept.id);
   }
 
   #drop(kept: Kept, reason: string): void {

@@ -4,12 +4,14 @@
 // The transport pulls: when nothing is owed, the next watches are joined. Until the last of them is live, every delivery
 // carries the cursor that the reader came with, so that whoever is cut off in the middle of a snapshot gets it again.
 import { randomBytes } from "node:crypto";
-import { streamEvent, type TidingsEvent } from "../core/event.ts";
+import { propertyRemoved, streamEvent, type TidingsEvent } from "../core/event.ts";
 import type { Caller } from "../core/principal.ts";
+import type { Turn } from "../policy/policies.ts";
+import { placeOf } from "../store/subjects.ts";
 import { type Change, share } from "./change.ts";
 import type { History, Start } from "./history.ts";
 import type { Arrival } from "./hub.ts";
-import { isNewTo, type JoinDeps, join } from "./joining.ts";
+import { type JoinDeps, join } from "./joining.ts";
 import { type Delivery, Session, type Tally } from "./session.ts";
 import type { Target } from "./target.ts";
 import { Watch, type WatchOwner } from "./watch.ts";
@@ -20,6 +22,7 @@ export interface StreamDeps extends JoinDeps {
   readonly onSent: (afterMs: number) => void;
   readonly history: History;
   readonly now: () => number;
+  readonly access: WatchOwner["access"];
   /** There may be something for this stream to take, once the run of facts is through. */
   readonly touched: (stream: Stream) => void;
 }
@@ -32,6 +35,8 @@ export interface StreamOptions {
   /** What the watched node or the watch itself became: for whoever keeps subscriptions. */
   readonly onNode?: ((watch: Watch, change: Change) => void) | undefined;
   readonly onStopped?: ((watch: Watch) => void) | undefined;
+  /** The owner of the watched node has decided anew. */
+  readonly onTurned?: ((watch: Watch, turn: Turn) => void) | undefined;
 }
 
 /** Snapshots that one stream takes at a time. */
@@ -40,6 +45,7 @@ const retryDelayMs = 500;
 
 export class Stream implements WatchOwner, Disposable {
   readonly caller: Caller;
+  readonly access: WatchOwner["access"];
   readonly #deps: StreamDeps;
   readonly #options: StreamOptions;
   readonly #session: Session;
@@ -51,6 +57,8 @@ export class Stream implements WatchOwner, Disposable {
   readonly #floors = new Map<Watch, Start>();
   /** Of those, the watches that the stream began with, or began anew with. */
   #first = new Set<Watch>();
+  /** Watches that were live and take another snapshot, of what was granted in addition. */
+  readonly #again = new Set<Watch>();
   #opened = Promise.withResolvers<void>();
   #hasBegun = false;
   #isOpen = false;
@@ -62,6 +70,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#deps = deps;
     this.#options = options;
     this.caller = options.caller;
+    this.access = deps.access;
     this.#session = new Session(options.start.text, () => this.#reset(), deps.tally);
     // Nobody may be waiting for it.
     this.#opened.promise.catch(() => undefined);
@@ -88,9 +97,9 @@ export class Stream implements WatchOwner, Disposable {
     this.#deps.hub.add(watch);
     this.#floors.set(watch, start);
     this.#waiting.push(watch);
+    if (start.isLost && !this.#options.start.isLost) this.#tellOfStream("reset", namedBy(watch));
     if (!this.#hasBegun) return watch;
     this.#holdLowest();
-    if (start.isLost) this.#tellOfStream("reset", namedBy(watch));
     this.#options.onReady();
     return watch;
   }
@@ -102,6 +111,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#deps.hub.remove(watch);
     this.#waiting = this.#waiting.filter((one) => one !== watch);
     this.#floors.delete(watch);
+    this.#again.delete(watch);
     if (wasJoining && this.#hasBegun) this.#joined(watch, false);
   }
 
@@ -164,6 +174,19 @@ export class Stream implements WatchOwner, Disposable {
     this.drop(watch);
   }
 
+  turned(watch: Watch, turn: Turn, lost: ReadonlyMap<string, number>, hasGrown: boolean): void {
+    const { position, before, after } = turn;
+    if (lost.size > 0) this.#takeBack(lost, position);
+    this.#options.onTurned?.(watch, turn);
+    if (!this.#watches.has(watch)) return;
+    if (watch.stage !== "live") {
+      // What its reader knew from before may be hidden now; a block alone is seen to when the snapshot is in.
+      if (watch.start.position !== undefined && before.blocks === after.blocks) this.#reset();
+    } else if (hasGrown) {
+      this.#joinAgain(watch, position);
+    }
+  }
+
   now(): number {
     return this.#deps.now();
   }
@@ -210,23 +233,57 @@ export class Stream implements WatchOwner, Disposable {
   }
 
   async #join(watch: Watch, attempt: number): Promise<void> {
-    const joined = await join(watch, attempt, this.#deps);
+    const joined = await join(watch, this.#deps);
     // It may have been dropped in the very moment in which its snapshot was done.
-    if (joined === undefined || !watch.isAt(attempt)) return;
-    for (const change of joined.shown) {
+    if (!watch.isAt(attempt)) return;
+    let hidden = 0;
+    for (const change of joined.changes) {
+      const owed = watch.owes(change);
+      if (owed === undefined) continue;
       if (change.name === "") this.#options.onNode?.(watch, change);
-      const event = change.event(isNewTo(change, watch.start) ? "live" : "snapshot");
-      this.#session.present(change.subject, share(event, change.revision, this.#cursor(), undefined));
+      const isHidden = owed === "removal";
+      const revision = isHidden ? (watch.hiddenSince(change) || joined.position) - hidden++ : change.revision;
+      const event = isHidden ? this.#removal(change, revision) : change.event(owed);
+      this.#session.present(change.subject, share(event, revision, this.#cursor(), undefined));
     }
     watch.goLive(joined.position, joined.ahead);
     this.#joined(watch, true);
   }
 
+  /** Tells of properties that its reader may not see any more what it would be told had they been deleted one after the other. */
+  #takeBack(lost: ReadonlyMap<string, number>, position: number): void {
+    const newestFirst = [...lost].sort(([, a], [, b]) => b - a);
+    const removals = newestFirst.map(([subject], index) => ({ subject, revision: position - index }));
+    const cursor = this.#deps.history.cursor(Math.max(position, this.#deps.hub.position));
+    for (const { subject, revision } of removals.reverse()) {
+      const event = this.#removal(placeOf(subject), revision);
+      this.#session.offer(subject, share(event, revision, cursor, undefined));
+    }
+    this.#deps.touched(this);
+  }
+
+  #removal({ address, name }: Pick<Change, "address" | "name">, revision: number): TidingsEvent {
+    const change = { epoch: this.#deps.epoch, node: address.text, name, revision };
+    return propertyRemoved({ ...change, timeMs: this.#deps.now() }, "deleted");
+  }
+
+  /** Its reader goes on from before the turn until it has been shown what the turn granted. */
+  #joinAgain(watch: Watch, position: number): void {
+    const start = { text: this.#deps.history.cursor(position - 1), position: undefined, isLost: false };
+    watch.restart(start, false);
+    this.#again.add(watch);
+    this.#floors.set(watch, start);
+    this.#waiting.push(watch);
+    this.#holdLowest();
+    this.#options.onReady();
+  }
+
   #joined(watch: Watch, isThere: boolean): void {
     this.#floors.delete(watch);
     this.#holdLowest();
+    const isAgain = this.#again.delete(watch);
     if (!this.#first.delete(watch)) {
-      if (isThere) this.#tellOfStream("live", namedBy(watch));
+      if (isThere && !isAgain) this.#tellOfStream("live", namedBy(watch));
     } else if (this.#first.size === 0) {
       this.#tellOfStream("live");
     }
@@ -238,8 +295,9 @@ export class Stream implements WatchOwner, Disposable {
     // Whoever has forgotten what it knew, as a reset asks, must not resume from what it once knew.
     const start = { text: this.#deps.history.cursor(0), position: undefined, isLost: false };
     this.#waiting = [];
+    this.#again.clear();
     for (const watch of this.#watches) {
-      watch.restart(start);
+      watch.restart(start, true);
       this.#floors.set(watch, start);
       this.#waiting.push(watch);
     }

@@ -6,7 +6,7 @@ import type { Fact } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
 import { parseWatchWish, type WatchWish } from "./wish.ts";
 
-export type EndReason = "deleted" | "expired" | "filter-too-slow";
+export type EndReason = "deleted" | "expired" | "filter-too-slow" | "blocked" | "denied";
 
 /** A subscription as the log holds it. */
 export interface Subscription extends WatchWish {
@@ -73,6 +73,8 @@ export function decode(subject: string, wire: Wire, position: number): Subscript
   });
   return {
     ...wish,
+    // What the values were, the owner was told when it was made.
+    disclosed: new Map(wire.reveal?.map((one) => [one, null])),
     id: name,
     subscriber: address,
     createdMs: wire.at,

@@ -4,14 +4,17 @@ import { randomBytes } from "node:crypto";
 import { type Address, rootOf } from "../core/address.ts";
 import { type LeaseShape, timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
+import type { Json } from "../core/json.ts";
 import { leaseEnd, requireLeaseSeconds } from "../core/lease-bounds.ts";
 import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import { nothingDisclosed } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
 import { factsOfNode, nameOf, subjectOf } from "../store/subjects.ts";
 import { Endings } from "./endings.ts";
+import type { Standing } from "./standing.ts";
 import {
   decode,
   type Ended,
@@ -25,7 +28,7 @@ import {
   type Wire,
 } from "./subscription-facts.ts";
 import { nodeKey } from "./target.ts";
-import { parseWatchWish, requireWatchScope, type WatchFields, type WatchWish } from "./wish.ts";
+import { parseWatchWish, requireWatchScope, type WatchFields } from "./wish.ts";
 
 export interface SubscriptionWish extends WatchFields {
   readonly lease?: { readonly seconds: number } | undefined;
@@ -70,8 +73,9 @@ export interface SubscriptionDeps {
   readonly heads: Heads;
   readonly follower: Follower;
   readonly now: () => number;
-  /** Whether anything is granted there now. */
-  readonly isActive: (whom: WatchWish["whom"], subscriber: Address) => Promise<boolean>;
+  readonly standing: Standing;
+  /** Of these names the ones that the watcher's own node holds, with their values. */
+  readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
   readonly onTrouble: (message: string) => void;
 }
 
@@ -81,7 +85,7 @@ const roundsMax = 20;
 const graceMsMax = 100;
 
 export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
-  const { log, heads, follower, now, isActive, onTrouble } = deps;
+  const { log, heads, follower, now, standing, own, onTrouble } = deps;
   /** The ids that each account holds, by the key of its node. */
   const held = new Map<string, Set<string>>();
   const endings = new Endings(now, (subject) => expire(subject));
@@ -126,19 +130,21 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
   }
 
   async function create(who: Principal, wish: SubscriptionWish): Promise<SubscriptionShape> {
-    const { target, properties, depth, filter } = parseWatchWish(wish);
+    const { target, whom, properties, depth, filter } = parseWatchWish(wish);
     requireWatchScope(who, properties);
     const root = rootOf(who.address);
     const count = held.get(nodeKey(subjectOf(root, "node")))?.size ?? 0;
     if (count >= subscriptionsMax) {
       throw new Refusal("too-many-subscriptions", `You hold ${count} subscriptions; end some of them.`);
     }
+    const disclosed = await own(who, wish.reveal ?? []);
+    await standing.requireOpen({ whom, properties }, { caller: who, disclosed });
     const wire: Wire = { target, properties, depth, at: Math.floor(now()) };
     if (filter) wire.filter = filter.text;
     if (wish.lease) wire.l = leaseOf(wish.lease.seconds, now());
     if (wish.reveal && wish.reveal.length > 0) wire.reveal = wish.reveal;
     const subject = subjectOf(root, "subscription", randomBytes(12).toString("base64url"));
-    return await shapeOf(await put(subject, wire, 0));
+    return await shapeOf(who, await put(subject, wire, 0));
   }
 
   async function put(subject: string, wire: Wire, expected: number): Promise<Subscription> {
@@ -184,7 +190,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
       if (isOther) delete wire.since;
       try {
         const subject = subjectOf(present.subscriber, "subscription", id);
-        return await shapeOf(await put(subject, wire, present.position));
+        return await shapeOf(who, await put(subject, wire, present.position));
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
       }
@@ -216,8 +222,8 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     return found;
   }
 
-  async function shapeOf(one: Subscription): Promise<SubscriptionShape> {
-    const { id, subscriber, target, properties, depth, filter, lease, reveal, whom } = one;
+  async function shapeOf(who: Principal, one: Subscription): Promise<SubscriptionShape> {
+    const { id, subscriber, target, properties, depth, filter, lease, reveal, disclosed } = one;
     return {
       id,
       subscriber: subscriber.text,
@@ -225,7 +231,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
       properties: properties.length === 0 ? ["*"] : properties,
       depth,
       ...(filter && { filter: filter.text }),
-      state: (await isActive(whom, subscriber)) ? "active" : "pending",
+      state: await standing.of(one, { caller: who, disclosed: disclosed ?? nothingDisclosed }),
       ...(lease && { lease: { id, seconds: lease.seconds, until: timestamp(lease.untilMs) } }),
       delivery: "stream",
       ...(reveal.length > 0 && { revealed: reveal }),
@@ -239,9 +245,9 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     of,
     end,
     async list(who) {
-      return await Promise.all((await of(who.address)).held.map(shapeOf));
+      return await Promise.all((await of(who.address)).held.map((one) => shapeOf(who, one)));
     },
-    get: async (who, id) => await shapeOf(await find(who, id)),
+    get: async (who, id) => await shapeOf(who, await find(who, id)),
     [Symbol.dispose]() {
       following[Symbol.dispose]();
       endings[Symbol.dispose]();

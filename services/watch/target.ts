@@ -1,6 +1,7 @@
 // Targets: what is watched, and where in the log its facts lie.
 // In: an address, a depth, names, perhaps a filter. Out: filters of the log and keys of the hub's index. Never: a read.
 import { type Address, type Depth, isWithin } from "../core/address.ts";
+import type { Json } from "../core/json.ts";
 import { factsOfEveryPath, factsOfNode, subjectOf } from "../store/subjects.ts";
 import type { Filter } from "./filter.ts";
 
@@ -10,6 +11,8 @@ export interface Target {
   /** Names and patterns; none selects all. */
   readonly properties: readonly string[];
   readonly filter?: Filter | undefined;
+  /** What the watcher discloses of its own to whoever asks for it. */
+  readonly disclosed?: ReadonlyMap<string, Json> | undefined;
 }
 
 /** What selects the target's facts, and those of nodes beside it, from the log. */

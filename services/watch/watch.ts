@@ -1,7 +1,10 @@
 // A watch: one target of one stream, from its snapshot to whatever happens there.
-// In: what a snapshot found, and arrivals from the hub. Out: what the stream is to be told. Never: an event twice, or one that its caller may not see.
+// In: what a snapshot found, arrivals from the hub, turns of policies. Out: what the stream is to be told. Never: an event twice, or one that its caller may not see.
 import { matchNames } from "../core/name-pattern.ts";
 import type { Caller } from "../core/principal.ts";
+import type { Turn } from "../policy/policies.ts";
+import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
+import { placeOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
 import type { Start } from "./history.ts";
 import type { Arrival, Listening } from "./hub.ts";
@@ -12,33 +15,44 @@ type Stage = "waiting" | "joining" | "live" | "ended";
 
 export interface WatchOwner {
   readonly caller: Caller;
+  readonly access: Pick<Access, "hiddenSince" | "hasChanged" | "hasLifted" | "hasGrown" | "audience">;
   now(): number;
   tell(watch: Watch, arrival: Arrival): void;
   /** The watch's filter took too long. */
   stopped(watch: Watch): void;
+  /** The owner of its target has decided anew: these properties, by subject, are its reader's no more. */
+  turned(watch: Watch, turn: Turn, lost: ReadonlyMap<string, number>, hasGrown: boolean): void;
 }
+
+/** What a reader is owed of something that a snapshot shows. */
+export type Owed = "live" | "snapshot" | "removal" | undefined;
 
 export class Watch implements Listening {
   readonly target: Target;
   /** The subscription that it belongs to. */
   readonly id: string | undefined;
+  readonly look: Look;
   /** Where its reader left off. */
   start: Start;
   stage: Stage = "waiting";
   readonly #owner: WatchOwner;
   readonly #matches: (name: string) => boolean;
+  /** Revisions of the properties that its reader knows, by subject. */
+  readonly #told = new Map<string, number>();
   /** What the hub brought while the snapshot was being taken: the last of each property. */
   #held = new Map<string, Arrival>();
   /** What the snapshot covered: the feed may bring it once more. */
   #from = 0;
   /** Facts that the snapshot showed although they are newer than it, by subject. */
   #ahead = new Map<string, number>();
+  #attempt = 0;
 
   constructor(owner: WatchOwner, target: Target, start: Start, id: string | undefined) {
     this.#owner = owner;
     this.target = target;
     this.id = id;
     this.start = start;
+    this.look = { caller: owner.caller, disclosed: target.disclosed ?? nothingDisclosed };
     this.#matches = matchNames(target.properties);
   }
 
@@ -48,7 +62,17 @@ export class Watch implements Listening {
     else if (this.stage === "live" && !this.#covers(change)) this.#pass(arrival);
   }
 
-  #attempt = 0;
+  /** What it may not see any more is taken from its reader at once; what it may see in addition, a new snapshot brings. */
+  turned(turn: Turn): void {
+    const lost = new Map<string, number>();
+    for (const [subject, revision] of this.#told) {
+      const { address, name } = placeOf(subject);
+      if (!this.#owner.access.audience(address, name)(this.look)) lost.set(subject, revision);
+    }
+    for (const subject of lost.keys()) this.#told.delete(subject);
+    const { owner, before, after } = turn;
+    this.#owner.turned(this, turn, lost, this.#owner.access.hasGrown(this.look, owner, before, after));
+  }
 
   /** Its snapshot is being taken from now on. @returns which attempt this is */
   begin(): number {
@@ -61,29 +85,28 @@ export class Watch implements Listening {
     return this.stage === "joining" && this.#attempt === attempt;
   }
 
-  /** Begins anew. */
-  restart(start: Start): void {
+  /** Begins anew. @param forgets its reader has been told to forget what it knew */
+  restart(start: Start, forgets: boolean): void {
     this.stage = "waiting";
     this.start = start;
     this.#held = new Map();
+    if (forgets) this.#told.clear();
   }
 
-  /** @returns whether the snapshot is to be shown what the change is about: it selects it, and its caller may see it */
-  selects(change: Change, arrival: Pick<Arrival, "previous"> = { previous: null }): boolean {
-    const { address, name, value } = change;
-    if (!reaches(this.target, address) || (name !== "" && !this.#matches(name))) return false;
-    if (!change.audience(this.#owner.caller)) return false;
-    const { filter } = this.target;
-    if (filter === undefined || name === "") return true;
-    const answer = filter.test({
-      node: address.text,
-      name,
-      value,
-      previous: arrival.previous,
-      now: this.#owner.now(),
-    });
-    if (answer === "too-slow") this.#owner.stopped(this);
-    return answer === "yes";
+  /** What its reader is owed of something that the snapshot shows: asked in the moment in which it is told. */
+  owes(change: Change): Owed {
+    const { subject, name, isThere, revision } = change;
+    if (!this.#wants(change)) return undefined;
+    const knew = this.#told.get(subject);
+    if (!change.audience(this.look)) {
+      this.#told.delete(subject);
+      return name !== "" && (knew !== undefined || this.#isLost(change)) ? "removal" : undefined;
+    }
+    if (name !== "" && isThere) this.#told.set(subject, revision);
+    else this.#told.delete(subject);
+    const isOwed = knew === undefined ? this.#isOwed(change) : knew !== revision;
+    if (!isOwed || !this.#passes(change)) return undefined;
+    return this.#isNew(change) || !isThere ? "live" : "snapshot";
   }
 
   /** The snapshot is in: from now on the hub's arrivals are told, those first that came meanwhile and are not in it. */
@@ -96,6 +119,56 @@ export class Watch implements Listening {
     for (const arrival of held.values()) this.take(arrival);
   }
 
+  /** Since when a block hides a property that its reader may have seen. */
+  hiddenSince({ address, name }: Change): number {
+    return this.#owner.access.hiddenSince(this.look, address, name) ?? 0;
+  }
+
+  #wants({ address, name }: Change): boolean {
+    return reaches(this.target, address) && (name === "" || this.#matches(name));
+  }
+
+  #passes(
+    { address, name, value }: Change,
+    { previous }: Pick<Arrival, "previous"> = { previous: null },
+  ): boolean {
+    const { filter } = this.target;
+    if (filter === undefined || name === "") return true;
+    const answer = filter.test({ node: address.text, name, value, previous, now: this.#owner.now() });
+    if (answer === "too-slow") this.#owner.stopped(this);
+    return answer === "yes";
+  }
+
+  /** Whether its reader cannot know it yet: it came, or ended, after it left off. */
+  #isNew({ position }: Change): boolean {
+    return this.start.position !== undefined && position > this.start.position;
+  }
+
+  #isOwed(change: Change): boolean {
+    const { name, isThere } = change;
+    const { position } = this.start;
+    // Whoever knows nothing knows no node that could be new to it.
+    if (name === "") return isThere && this.#isNew(change) && position !== 0;
+    if (this.#isNew(change)) return true;
+    // Whoever never saw a property needs not hear of its end.
+    return isThere && (position === undefined || this.start.isPartial === true || this.#mayBeMore(change));
+  }
+
+  /** More may have been granted since its reader left off. */
+  #mayBeMore({ address }: Change): boolean {
+    const { access } = this.#owner;
+    const { position = 0 } = this.start;
+    return access.hasLifted(address, position) || access.hasChanged(this.look, address, position);
+  }
+
+  /** Whether its reader saw it before a block came while it was away. */
+  #isLost(change: Change): boolean {
+    const { position } = this.start;
+    if (position === undefined) return false;
+    const since = this.hiddenSince(change);
+    return since > position && change.born <= since && (change.isThere || change.position > position);
+  }
+
   #covers({ subject, revision }: Change): boolean {
     const ahead = this.#ahead.get(subject);
     if (revision <= this.#from || revision <= (ahead ?? 0)) return true;
@@ -104,6 +177,11 @@ export class Watch implements Listening {
   }
 
   #pass(arrival: Arrival): void {
-    if (this.selects(arrival.change, arrival)) this.#owner.tell(this, arrival);
+    const { change } = arrival;
+    const { subject, name, isThere, revision } = change;
+    if (!this.#wants(change) || !change.audience(this.look) || !this.#passes(change, arrival)) return;
+    if (name !== "" && isThere) this.#told.set(subject, revision);
+    else this.#told.delete(subject);
+    this.#owner.tell(this, arrival);
   }
 }

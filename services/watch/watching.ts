@@ -4,14 +4,16 @@ import { type Address, rootOf } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
+import type { Book } from "../policy/policies.ts";
+import { type Access, nothingDisclosed } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
-import type { Audience } from "./change.ts";
 import type { History, Start } from "./history.ts";
 import { openHub } from "./hub.ts";
 import { Own, type OwnDeps } from "./own.ts";
 import type { Delivery, Tally } from "./session.ts";
+import { selected } from "./standing.ts";
 import { Stream } from "./stream.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { nodeKey, type Target } from "./target.ts";
@@ -19,6 +21,7 @@ import type { WatchWish } from "./wish.ts";
 
 export { type History, openHistory } from "./history.ts";
 export { type Delivery, toldEvent } from "./session.ts";
+export { openStanding, type Standing } from "./standing.ts";
 export {
   openSubscriptions,
   type SubscriptionChangeWish,
@@ -66,15 +69,14 @@ export interface Watching extends Disposable {
   readonly tally: Readonly<Tally>;
 }
 
-export interface WatchDeps extends Pick<OwnDeps, "whoHas"> {
+export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing"> {
   readonly log: Log;
   readonly follower: Follower;
   readonly history: History;
   readonly subscriptions: Pick<Subscriptions, "of" | "end">;
-  /** Who may see a property of this name; without a name, who may know of the node: asked at delivery. */
-  readonly audience: (owner: Address, name: string) => Audience;
-  /** Whether anything is granted there now. */
-  readonly isActive: (whom: WatchWish["whom"], watcher: Address | undefined) => Promise<boolean>;
+  readonly book: Book;
+  /** Who may see what: asked at delivery. */
+  readonly access: Access;
   /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
   readonly settle: (fact: Fact) => Soon<Fact | undefined>;
   readonly now: () => number;
@@ -86,9 +88,10 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas"> {
 const bookmarkMs = 30_000;
 
 export function openWatching(deps: WatchDeps): Watching {
-  const { log, follower, history, subscriptions, isActive, now } = deps;
+  const { log, follower, history, subscriptions, access, now } = deps;
   const { epoch } = log;
-  const hub = openHub({ epoch, follower, history, audience: deps.audience });
+  const { audience } = access;
+  const hub = openHub({ epoch, book: deps.book, follower, history, audience });
   const ready = new Map<Stream, () => void>();
   const touched = new Set<Stream>();
   const owns = new Set<Own>();
@@ -116,7 +119,9 @@ export function openWatching(deps: WatchDeps): Watching {
     history,
     settle: deps.settle,
     now,
-    audience: deps.audience,
+    audience,
+    access,
+    known: follower.known,
     touched(stream: Stream) {
       if (touched.size === 0) queueMicrotask(flush);
       touched.add(stream);
@@ -124,16 +129,26 @@ export function openWatching(deps: WatchDeps): Watching {
   };
 
   async function open({ caller, targets, own, after, onReady }: StreamRequest): Promise<Watcher> {
-    const start = await history.start(after);
+    for (const { node, properties, disclosed = nothingDisclosed } of targets) {
+      access.requireOpen({ caller, disclosed }, node, selected({ properties }), "watch");
+    }
+    const start = await startOf(caller, targets, after);
     const options = {
       caller,
       start,
       onReady,
       onNode: (...args: Parameters<Own["onNode"]>) => mine.onNode(...args),
       onStopped: (watch: Parameters<Own["onStopped"]>[0]) => mine.onStopped(watch),
+      onTurned: (...args: Parameters<Own["onTurned"]>) => mine.onTurned(...args),
     };
     const stream: Stream = new Stream(streamDeps, options);
-    const mine = new Own(stream, start, { now, whoHas: deps.whoHas, end: subscriptions.end });
+    const mine = new Own(stream, start, {
+      now,
+      access,
+      whoHas: deps.whoHas,
+      standing: deps.standing,
+      end: subscriptions.end,
+    });
     const leave = own && caller ? join(caller.address, mine) : () => undefined;
     owns.add(mine);
 
@@ -163,9 +178,7 @@ export function openWatching(deps: WatchDeps): Watching {
       take: () => stream.take(),
       async watch(wish, from) {
         const began: Start = await history.start(from);
-        const subscription = await mine.add(wish, began);
-        const state = (await isActive(wish.whom, caller?.address)) ? "active" : "pending";
-        return { subscription, state };
+        return await mine.add(wish, began);
       },
       unwatch: (subscription) => mine.remove(subscription),
       get isLive() {
@@ -182,6 +195,21 @@ export function openWatching(deps: WatchDeps): Watching {
       },
       [Symbol.dispose]: end,
     };
+  }
+
+  /** Where a reader goes on. What its owner has decided meanwhile may hide what it knows: then it begins anew. */
+  async function startOf(
+    caller: Caller,
+    targets: readonly Target[],
+    after: Cursor | undefined,
+  ): Promise<Start> {
+    const start = await history.start(after);
+    const { position } = start;
+    if (position === undefined) return start;
+    await follower.caughtUp();
+    const look = { caller, disclosed: nothingDisclosed };
+    const isOther = targets.some(({ node }) => access.hasChanged(look, node, position));
+    return isOther ? { ...start, position: undefined, isLost: true } : start;
   }
 
   /** From now on the stream hears what becomes of its caller's subscriptions. */

@@ -1,6 +1,7 @@
 // Wishes: what somebody wants to watch, as a request says it.
 // In: fields of a request, their shapes already checked. Out: a wish, or a Refusal that says what is wrong. Never: a look at the log.
 import { type Address, type Depth, emailOf, parseAddress } from "../core/address.ts";
+import type { Json } from "../core/json.ts";
 import { requireNamePatterns } from "../core/name-pattern.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
@@ -24,6 +25,8 @@ export interface WatchWish {
   readonly properties: readonly string[];
   readonly depth: Depth;
   readonly filter: Filter | undefined;
+  /** What the watcher discloses of its own to whoever asks for it. */
+  readonly disclosed?: ReadonlyMap<string, Json> | undefined;
 }
 
 const mailto = "mailto:";

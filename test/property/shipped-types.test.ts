@@ -19,6 +19,7 @@ test("these types ship, each as visible as its owner would expect", () => {
   expect(visibilities).toEqual({
     activity: "contacts",
     contact: "private",
+    contacts: "private",
     "for-sale": "public",
     location: "private",
     "looking-for": "public",

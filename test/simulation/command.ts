@@ -3,7 +3,13 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Address, Depth, PropertyName } from "../../services/core/address.ts";
 import type { Principal } from "../../services/core/principal.ts";
-import type { Condition, PropertyService, Terms, ValueWish } from "../../services/property/properties.ts";
+import {
+  type Condition,
+  nothingDisclosed,
+  type PropertyService,
+  type Terms,
+  type ValueWish,
+} from "../../services/property/properties.ts";
 
 export type Wish =
   | {
@@ -58,6 +64,7 @@ export function perform(service: PropertyService, attempt: Attempt): Promise<unk
 
 function ask({ writer, renewer, reader }: PropertyService, command: Command): Promise<unknown> {
   const { who, node, wish } = command;
+  const look = { caller: who, disclosed: nothingDisclosed };
   switch (wish.kind) {
     case "set":
       return writer.set(who, node, wish.name, wish.wish, termsOf(command));
@@ -70,9 +77,9 @@ function ask({ writer, renewer, reader }: PropertyService, command: Command): Pr
     case "endLease":
       return renewer.end(who, wish.leaseId);
     case "get":
-      return reader.property(who, node, wish.name);
+      return reader.property(look, node, wish.name);
     case "getNode":
-      return reader.node(who, node, () => true, wish.depth);
+      return reader.node(look, node, { patterns: [], matches: () => true }, wish.depth);
   }
 }
 

@@ -13,7 +13,9 @@ export interface Moment {
   readonly actual: PropertyState | undefined;
 }
 
-const gone: PropertyState = { views: new Map(), revision: 0, reason: "deleted", keeper: "" };
+function gone(born: number, revision: number): PropertyState {
+  return { views: new Map(), revision, reason: "deleted", born, keeper: "" };
+}
 
 export function seen(state: PropertyState | undefined): View | undefined {
   const views = [...(state?.views.values() ?? [])].sort((a, b) => b.revision - a.revision);
@@ -42,7 +44,8 @@ export function afterSet(prev: PropertyState | undefined, wish: ValueWish, at: M
   };
   const views = new Map([...(prev?.views ?? []), [name, view]]);
   const keepsRest = name !== "" || wish.lease !== undefined;
-  return state(views, keepsRest ? prev?.rest : undefined, at.position, "set");
+  const born = prev === undefined || seen(prev) === undefined ? at.position : prev.born;
+  return state(views, keepsRest ? prev?.rest : undefined, at.position, "set", born);
 }
 
 /** Without a view: the whole property. Undefined when there was nothing to take. */
@@ -52,10 +55,10 @@ export function afterRemove(
   at: Moment,
 ): PropertyState | undefined {
   if (prev === undefined || seen(prev) === undefined) return undefined;
-  if (view === undefined) return { ...gone, revision: at.position };
+  if (view === undefined) return gone(prev.born, at.position);
   if (!prev.views.has(view)) return undefined;
   const views = new Map([...prev.views].filter(([name]) => name !== view));
-  const next = state(views, prev.rest, prev.revision, prev.reason);
+  const next = state(views, prev.rest, prev.revision, prev.reason, prev.born);
   if (seen(next) === seen(prev)) return next;
   return { ...next, revision: at.position, reason: seen(next) ? "set" : "deleted" };
 }
@@ -100,7 +103,7 @@ export function afterEnds(
     updatedMs: within(at.actual?.rest?.updatedMs, Math.floor(at.fromMs), Math.floor(at.toMs)),
   };
   const views = new Map([...prev.views].filter(([, view]) => !ended.includes(view)));
-  const next = state(views, rest ?? prev.rest, prev.revision, prev.reason);
+  const next = state(views, rest ?? prev.rest, prev.revision, prev.reason, prev.born);
   return seen(next) === seen(prev) ? next : { ...next, revision: at.position, reason: "expired" };
 }
 
@@ -111,9 +114,9 @@ export function holds(prev: PropertyState | undefined, leaseId: string, by: stri
 /** One spelling of a state; the keeper is the services' own affair. */
 export function spell(what: PropertyState | undefined): string {
   if (what === undefined) return "nothing";
-  const { views, rest, revision, reason } = what;
+  const { views, rest, revision, reason, born } = what;
   return JSON.stringify(
-    { views: [...views].sort(([a], [b]) => (a < b ? -1 : 1)), rest, revision, reason },
+    { views: [...views].sort(([a], [b]) => (a < b ? -1 : 1)), rest, revision, reason, born },
     sorted,
   );
 }
@@ -154,6 +157,7 @@ function state(
   rest: View | undefined,
   revision: number,
   reason: PropertyState["reason"],
+  born: number,
 ): PropertyState {
-  return { views, ...(rest && { rest }), revision, reason, keeper: "" };
+  return { views, ...(rest && { rest }), revision, reason, born, keeper: "" };
 }

@@ -1,6 +1,7 @@
 // A broker without faces: the services of services/broker.ts wired over a faulty log, to be killed and started anew.
 // In: a network. Out: its services. Never: an answer after it was killed.
 import { decodeProperty } from "../../services/core/fact.ts";
+import { openPolicies } from "../../services/policy/policies.ts";
 import { openPropertyService, type PropertyService } from "../../services/property/properties.ts";
 import { type Follower, follow } from "../../services/store/follower.ts";
 import { openHeads } from "../../services/store/heads.ts";
@@ -42,7 +43,9 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     }),
   );
   const headsFollowing = follower.listen({ take: heads.follow });
+  const { book } = openPolicies({ log, heads, follower, now });
   const properties = openPropertyService({
+    book,
     domain: "example.com",
     log,
     heads,
@@ -54,7 +57,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
       if (lateMs < 0) violate(`P8: ${keeper} ended a lease ${-lateMs} ms early`);
     },
   });
-  const { reader, settle } = properties;
+  const { access, settle } = properties;
   const history = openHistory({ log, follower, domain: "example.com", now });
   const watching = openWatching({
     log,
@@ -62,8 +65,9 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     history,
     // Simulated watchers come with their targets in hand.
     subscriptions: { of: async () => ({ held: [], ended: [] }), end: async () => undefined },
-    audience: reader.audience,
-    isActive: async () => true,
+    book,
+    access,
+    standing: { of: async () => "active", requireOpen: async () => undefined },
     whoHas: async () => undefined,
     settle,
     now,

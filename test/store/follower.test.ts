@@ -1,5 +1,5 @@
 // The follower: every listener hears every fact, in order, groups whole.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { follow } from "../../services/store/follower.ts";
 import type { Fact, Log } from "../../services/store/log.ts";
 import { openMemoryLog } from "../../services/store/memory.ts";
@@ -41,7 +41,7 @@ describe("the follower", () => {
     follower.listen({ take: ({ position }) => heard.push(`a${position}`), flush: () => heard.push("flush") });
     follower.listen({ take: ({ position }) => heard.push(`b${position}`) });
     give([1, 1], [2, 2]);
-    await follower.reached(2);
+    await vi.waitUntil(() => follower.position >= 2, { interval: 1 });
     expect(heard).toEqual(["a1", "b1", "a2", "b2", "flush"]);
   });
 
@@ -51,11 +51,11 @@ describe("the follower", () => {
     const heard: number[] = [];
     follower.listen({ take: ({ position }) => heard.push(position) });
     give([1, 1], [2, 4]);
-    await follower.reached(1);
+    await vi.waitUntil(() => follower.position >= 1, { interval: 1 });
     expect([heard, follower.position]).toEqual([[1], 1]);
     give([3, 4]);
     give([4, 4], [5, 6]);
-    await follower.reached(4);
+    await vi.waitUntil(() => follower.position >= 4, { interval: 1 });
     expect(heard).toEqual([1, 2, 3, 4]);
   });
 
@@ -63,7 +63,7 @@ describe("the follower", () => {
     const { log, give } = handFed();
     await using follower = follow(log);
     give([1, 2], [3, 3]);
-    await follower.reached(3);
+    await vi.waitUntil(() => follower.position >= 3, { interval: 1 });
   });
 
   it("knows when it has caught up with what was acknowledged before", async () => {

@@ -1,0 +1,99 @@
+// The book: what every owner has decided, as of the place that the feed has come to.
+// In: facts of policies, blocks, answers and rosters, in log order. Out: decisions, and word of each change. Never: a decision older than a fact that the feed has brought.
+import { rootOf } from "../core/address.ts";
+import { type Decisions, noDecisions } from "../core/policy.ts";
+import { visible } from "../core/property.ts";
+import { stateOf } from "../store/decoded.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Fact } from "../store/log.ts";
+import { placeOf } from "../store/subjects.ts";
+import { answerOf, blockOf, rulesOf } from "./policy-facts.ts";
+
+/** An owner has decided anew, at a position in the log. */
+export interface Turn {
+  /** The account. */
+  readonly owner: string;
+  readonly before: Decisions;
+  readonly after: Decisions;
+  readonly position: number;
+}
+
+export interface Book extends Disposable {
+  of(owner: string): Decisions;
+  /** Told before any fact that comes later in the log is. */
+  listen(onTurn: (turn: Turn) => void): Disposable;
+}
+
+/** The property of an account's own node that lists its contacts. */
+export const rosterName = "contacts";
+
+export function openBook(follower: Follower): Book {
+  const pages = new Map<string, Decisions>();
+  const listeners = new Set<(turn: Turn) => void>();
+  const following = follower.listen({ take });
+
+  function take(fact: Fact): void {
+    const kind = kindOf(fact.subject);
+    if (kind === undefined) return;
+    const { address, name } = placeOf(fact.subject);
+    if (kind === "property" && (name !== rosterName || address.path.length > 0)) return;
+    const owner = rootOf(address).text;
+    const before = pages.get(owner) ?? noDecisions;
+    const after = turned(before, kind, name, fact);
+    if (after === before) return;
+    pages.set(owner, after);
+    for (const listener of listeners) listener({ owner, before, after, position: fact.position });
+  }
+
+  return {
+    of: (owner) => pages.get(owner) ?? noDecisions,
+    listen(onTurn) {
+      listeners.add(onTurn);
+      return { [Symbol.dispose]: () => void listeners.delete(onTurn) };
+    },
+    [Symbol.dispose]: () => following[Symbol.dispose](),
+  };
+}
+
+type Kind = "policy" | "block" | "answer" | "property";
+
+function kindOf(subject: string): Kind | undefined {
+  if (subject.endsWith(`.property.${rosterName}`)) return "property";
+  const nameAt = subject.lastIndexOf(".");
+  const kind = subject.slice(subject.lastIndexOf(".", nameAt - 1) + 1, nameAt);
+  return kind === "policy" || kind === "block" || kind === "answer" ? kind : undefined;
+}
+
+function turned(before: Decisions, kind: Kind, name: string, fact: Fact): Decisions {
+  const { position } = fact;
+  switch (kind) {
+    case "policy":
+      return { ...before, rules: rulesOf(fact), changed: position };
+    case "property":
+      return { ...before, contacts: rosterOf(fact), changed: position };
+    case "answer": {
+      const answer = answerOf(fact);
+      const answers = new Map(before.answers);
+      // What was taken back still is a change that whoever resumes from before must not miss.
+      if (answer) answers.set(name, { ...answer, position });
+      else answers.set(name, { decision: "deny", properties: undefined, position });
+      return { ...before, answers };
+    }
+    case "block": {
+      const block = blockOf(fact);
+      const blocks = new Map(before.blocks);
+      if (block) return { ...before, blocks: blocks.set(name, { mode: block.mode, position }) };
+      if (!blocks.delete(name)) return { ...before, lifted: position };
+      return { ...before, blocks, lifted: position };
+    }
+  }
+}
+
+/** An owner that keeps no roster has every account for a contact; one whose roster names nobody has none. */
+function rosterOf(fact: Fact): ReadonlySet<string> | undefined {
+  const roster = visible(stateOf(fact))?.value;
+  if (typeof roster !== "object" || roster === null || Array.isArray(roster)) return undefined;
+  const { members } = roster;
+  const named = Array.isArray(members) ? members.filter((one) => typeof one === "string") : [];
+  return new Set(named.map((one) => one.toLowerCase()));
+}

@@ -1,0 +1,150 @@
+// Access: the one question that every exit asks: of the token, and of what the owner has decided.
+// In: who looks, at whose property. Out: yes or no, or why. Never: an answer that is kept; each is of the moment in which it is asked.
+import { type Address, rootOf } from "../core/address.ts";
+import type { Json } from "../core/json.ts";
+import {
+  blockOf,
+  changedFor,
+  type Decisions,
+  type Grantable,
+  hasGrown,
+  type Inquirer,
+  type Inquiry,
+  judge,
+  noDecisions,
+  refusalOf,
+  unblocked,
+  type Verdict,
+  visibilityOfUnknown,
+} from "../core/policy.ts";
+import { allows, type Caller, type Principal } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { Book } from "../policy/policies.ts";
+import type { Types } from "./types.ts";
+
+/** Somebody who looks, and what it tells of itself. */
+export interface Look {
+  readonly caller: Caller;
+  /** Values of its own properties that it discloses to whoever asks for them, by name. */
+  readonly disclosed: ReadonlyMap<string, Json>;
+}
+
+/** Says whether somebody may be told: asked when it is delivered. */
+export type Audience = (look: Look) => boolean;
+
+export interface Access {
+  /**
+   * What the owner has decided about a name, or about anything that a pattern selects.
+   * @param decisions those that hold now, if absent
+   */
+  judge(look: Look, owner: Address, name: string, right: Grantable, decisions?: Decisions): Verdict;
+  /** By the token as well. */
+  may(look: Look, owner: Address, name: string, right: "read" | "watch"): boolean;
+  /** Who may be told of a property of this name; without a name, of the node. */
+  audience(owner: Address, name: string): Audience;
+  /** @throws Refusal where the caller learns more than absence: `blocked`, `reveal-required` */
+  requireOpen(look: Look, owner: Address, names: readonly string[], right: "read" | "watch"): void;
+  /** The same answer whether the node exists or not. @throws Refusal `forbidden` */
+  requireWrite(who: Principal, owner: Address, name: string): void;
+  mayWrite(who: Principal, owner: Address, name: string): boolean;
+  /** Since when a block hides what would be granted; undefined when none does. */
+  hiddenSince(look: Look, owner: Address, name: string): number | undefined;
+  /** Whether the owner decided anew after a position: what the party sees may have become less, or more. */
+  hasChanged(look: Look, owner: Address, since: number): boolean;
+  /** Whether a block was lifted after a position. */
+  hasLifted(owner: Address, since: number): boolean;
+  /** Whether the party may watch more by these decisions than by those before. */
+  hasGrown(look: Look, owner: string, before: Decisions, after: Decisions): boolean;
+}
+
+export const nothingDisclosed: ReadonlyMap<string, Json> = new Map();
+
+export function openAccess(book: Book, types: Types): Access {
+  // Until groups have members nobody is one.
+  const isMember = (): boolean => false;
+
+  function inquiryOf(look: Look, owner: Address, name: string, right: Grantable, given?: Decisions): Inquiry {
+    const account = rootOf(owner).text;
+    const visibility = name === "" ? visibilityOfUnknown : types.visibilityOf(owner, name);
+    const inquirer = inquirerOf(look);
+    return {
+      owner: account,
+      decisions: given ?? book.of(account),
+      inquirer,
+      right,
+      name: name || "*",
+      visibility,
+      isMember,
+    };
+  }
+
+  const ask: Access["judge"] = (look, owner, name, right, decisions) =>
+    judge(inquiryOf(look, owner, name, right, decisions));
+
+  function isGranted(look: Look, owner: Address, name: string, right: Grantable): boolean {
+    return ask(look, owner, name, right).is === "granted";
+  }
+
+  function mayWrite(who: Principal, owner: Address, name: string): boolean {
+    return isGranted({ caller: who, disclosed: nothingDisclosed }, owner, name, "write");
+  }
+
+  return {
+    judge: ask,
+    may: (look, owner, name, right) =>
+      reaches(look.caller, name, right) && isGranted(look, owner, name, right),
+    audience(owner, name) {
+      const account = rootOf(owner).text;
+      const visibility = name === "" ? visibilityOfUnknown : types.visibilityOf(owner, name);
+      return (look) => {
+        const { caller } = look;
+        if (!reaches(caller, name, "watch")) return false;
+        const decisions = book.of(account);
+        // Told to thousands: most owners have decided nothing.
+        if (decisions === noDecisions && visibility !== "private") {
+          return visibility === "public" || caller !== undefined;
+        }
+        const inquirer = inquirerOf(look);
+        const asked = { owner: account, decisions, inquirer, right: "watch", visibility, isMember } as const;
+        return judge({ ...asked, name: name || "*" }).is === "granted";
+      };
+    },
+    requireOpen(look, owner, names, right) {
+      let first: Refusal | undefined;
+      for (const name of names) {
+        const verdict = ask(look, owner, name, right);
+        if (verdict.is === "granted") return;
+        first ??= refusalOf(verdict);
+      }
+      if (first) throw first;
+    },
+    requireWrite(who, owner, name) {
+      if (mayWrite(who, owner, name)) return;
+      throw new Refusal("forbidden", "Only the owner of a node writes to it, and whom the owner lets.");
+    },
+    mayWrite,
+    hiddenSince(look, owner, name) {
+      const inquiry = inquiryOf(look, owner, name, "watch");
+      const block = blockOf(inquiry);
+      return block && unblocked(inquiry).is === "granted" ? block[1].position : undefined;
+    },
+    hasChanged: ({ caller }, owner, since) =>
+      changedFor(book.of(rootOf(owner).text), caller?.address.text) > since,
+    hasLifted: (owner, since) => book.of(rootOf(owner).text).lifted > since,
+    hasGrown(look, owner, before, after) {
+      const asked = { owner, inquirer: inquirerOf(look), right: "watch", name: "*", isMember } as const;
+      const shared = { ...asked, visibility: visibilityOfUnknown };
+      return hasGrown({ ...shared, decisions: before }, { ...shared, decisions: after });
+    },
+  };
+}
+
+function inquirerOf({ caller, disclosed }: Look): Inquirer {
+  return { address: caller?.address.text, disclosed };
+}
+
+/** Whether the caller's token reaches this name; without a name, anything at all. */
+function reaches(caller: Caller, name: string, right: "read" | "watch"): boolean {
+  if (caller === undefined) return true;
+  return allows(caller.scopes, right, name === "" ? undefined : name);
+}

@@ -1,0 +1,47 @@
+// Standing: how a wish to watch stands with whom it is about.
+// In: a wish, who wishes, the owner's decisions. Out: active or pending, or the refusal that the owner lets show. Never: a difference between nobody, nothing granted and a polite block.
+import type { Address } from "../core/address.ts";
+import type { Access, Look } from "../property/properties.ts";
+import type { WatchWish } from "./wish.ts";
+
+export type State = "active" | "pending";
+
+export interface Standing {
+  /** Whether anything that it selects is granted there now. */
+  of(wish: Pick<WatchWish, "whom" | "properties">, look: Look): Promise<State>;
+  /** @throws Refusal `blocked`, `reveal-required` */
+  requireOpen(wish: Pick<WatchWish, "whom" | "properties">, look: Look): Promise<void>;
+}
+
+export interface StandingDeps {
+  readonly access: Pick<Access, "judge" | "requireOpen">;
+  readonly exists: (address: Address) => Promise<boolean>;
+  /** Who is behind an e-mail address; undefined while nobody is. */
+  readonly whoHas: (email: string) => Promise<Address | undefined>;
+}
+
+export function openStanding({ access, exists, whoHas }: StandingDeps): Standing {
+  async function addressOf({ whom }: Pick<WatchWish, "whom">): Promise<Address | undefined> {
+    return "address" in whom ? whom.address : await whoHas(whom.email);
+  }
+
+  return {
+    async of(wish, look) {
+      const address = await addressOf(wish);
+      if (address === undefined || !(await exists(address))) return "pending";
+      const isOpen = selected(wish).some(
+        (name) => access.judge(look, address, name, "watch").is === "granted",
+      );
+      return isOpen ? "active" : "pending";
+    },
+    async requireOpen(wish, look) {
+      const address = await addressOf(wish);
+      if (address) access.requireOpen(look, address, selected(wish), "watch");
+    },
+  };
+}
+
+/** Patterns, `*` where all are selected. */
+export function selected({ properties }: Pick<WatchWish, "properties">): readonly string[] {
+  return properties.length === 0 ? ["*"] : properties;
+}
