@@ -91,7 +91,7 @@ export function policyRoutes(app: FastifyInstance, { policies }: { policies: Pol
     }),
   );
 
-  app.put<{ Params: { address: string; who: string }; Body?: { mode?: "polite" | "hard" } }>(
+  app.put<{ Params: { address: string; who: string }; Body: { mode?: "polite" | "hard" } | null }>(
     blockPath,
     describe({
       id: "block",
@@ -101,7 +101,7 @@ export function policyRoutes(app: FastifyInstance, { policies }: { policies: Pol
       tag,
       access: "account",
       params: party,
-      body: Type.Optional(BlockPut),
+      body: Type.Union([BlockPut, Type.Null()]),
       answers: {
         200: { description: "Blocked from now on.", schema: Block },
       },

@@ -109,6 +109,10 @@ export interface Person extends AsyncDisposable {
   listens(terms?: WatchTerms): Promise<Hearing>;
   /** `POST /v1/subscriptions` */
   subscribes(wish: Data): Promise<Data>;
+  /** `PUT …/policy` */
+  grants(...rules: Data[]): Promise<void>;
+  blocks(whom: Person | string, mode?: "polite" | "hard"): Promise<void>;
+  unblocks(whom: Person | string): Promise<void>;
   /** The next event must be this one. */
   hears(type: string, data?: Data): Promise<Heard>;
   hearsMany(count: number): Promise<Heard[]>;
@@ -125,6 +129,10 @@ export interface Person extends AsyncDisposable {
 
 export function propertyPath(address: string, name: string): string {
   return `/v1/nodes/${encodeURIComponent(address)}/properties/${encodeURIComponent(name)}`;
+}
+
+export function blockPath(address: string, who: string): string {
+  return `${nodePath(address)}/blocks/${encodeURIComponent(who)}`;
 }
 
 export function nodePath(address: string): string {
@@ -279,6 +287,16 @@ export function person(place: Place, address: string, token: string | undefined)
     },
     listens: async (terms = {}) => await opens([], terms),
     subscribes: async (wish) => (await does("POST", "/v1/subscriptions", { body: wish })).body,
+    async grants(...rules) {
+      await does("PUT", `${nodePath(address)}/policy`, { body: { rules } });
+    },
+    async blocks(whom, mode) {
+      const body = mode === undefined ? {} : { body: { mode } };
+      await does("PUT", blockPath(address, addressOf(whom)), body);
+    },
+    async unblocks(whom) {
+      await does("DELETE", blockPath(address, addressOf(whom)));
+    },
     async hears(type, data) {
       const heard = await nextEvent();
       expect(heard.event).toMatchObject({ type: `dev.tidings.${type}`, ...(data && { data }) });

@@ -17,6 +17,7 @@ export type { Data, Heard } from "./event-stream.ts";
 export { openEventStream } from "./event-stream.ts";
 export {
   type Answer,
+  blockPath,
   nodePath,
   type Person,
   person,

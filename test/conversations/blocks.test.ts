@@ -1,0 +1,192 @@
+// Blocks: a polite one is absence and leaves no trace; a hard one says so. Nothing that is accepted afterwards gets through.
+import { describe, expect, test } from "vitest";
+import { until } from "../store/embedded.ts";
+import { aWorld, blockPath, type Heard, nodePath, type Person, propertyPath, stages } from "./world.ts";
+
+const oslo = { city: "Oslo" };
+const rome = { city: "Rome" };
+const notFound = { status: 404, body: { code: "not-found" } };
+const told = (heard: readonly Heard[]): string[] =>
+  heard.map(({ event }) => `${event.type.replace("dev.tidings.", "")} ${event.data.name ?? ""}`.trim());
+
+describe.each(stages)("blocks on the %s log", (stage) => {
+  const world = aWorld(stage);
+
+  async function aPair(): Promise<[Person, Person]> {
+    const alice = await world.registers("alice");
+    await alice.patches({ set: { travel: { value: oslo }, presence: { value: { status: "online" } } } });
+    return [alice, await world.registers("bob")];
+  }
+
+  test("are listed for their owner, changed and lifted", async () => {
+    const [alice, bob] = await aPair();
+    const list = async (): Promise<unknown> =>
+      (await alice.asks("GET", `${nodePath(alice.address)}/blocks`)).body.blocks.map(
+        ({ who, mode }: { who: string; mode: string }) => [who, mode],
+      );
+    expect(await list()).toEqual([]);
+    const made = await alice.asks("PUT", blockPath(alice.address, bob.address));
+    expect(made).toMatchObject({ status: 200, body: { who: bob.address, mode: "polite" } });
+    await alice.blocks("@Example.com", "hard");
+    await alice.blocks("anonymous");
+    expect(await list()).toEqual([
+      ["@example.com", "hard"],
+      ["anonymous", "polite"],
+      [bob.address, "polite"],
+    ]);
+    await alice.blocks(bob, "hard");
+    await alice.unblocks("anonymous");
+    await alice.unblocks("anonymous");
+    expect(await list()).toEqual([
+      ["@example.com", "hard"],
+      [bob.address, "hard"],
+    ]);
+    expect((await bob.asks("GET", `${nodePath(alice.address)}/blocks`)).status).toBe(403);
+    expect((await alice.asks("PUT", blockPath(alice.address, alice.address))).status).toBe(400);
+    expect((await alice.asks("PUT", blockPath(alice.address, "everybody"))).body.code).toBe("bad-address");
+    const odd = await alice.asks("PUT", blockPath(alice.address, bob.address), { body: { mode: "rude" } });
+    expect(odd.body.code).toBe("bad-request");
+  });
+
+  test("a polite one takes from an open stream what it showed, and then is silent", async () => {
+    const [alice, bob] = await aPair();
+    const { snapshot } = await bob.watches(alice);
+    const last = Math.max(...snapshot.map(({ event }) => event.data.revision));
+    await alice.blocks(bob);
+    const removed = await bob.hearsMany(2);
+    expect(told(removed).sort()).toEqual(["property.removed presence", "property.removed travel"]);
+    const revisions = removed.map(({ event }) => event.data.revision);
+    expect(revisions[0]).toBeGreaterThan(last);
+    expect(revisions[1]).toBeGreaterThan(revisions[0]);
+    expect(new Set(removed.map(({ event }) => event.id)).size).toBe(2);
+    await alice.sets("travel", rome);
+    await alice.sets("looking-for", { what: "peace" });
+    await bob.hearsNothing();
+  });
+
+  test("a polite one looks exactly as a deletion does", async () => {
+    const [alice, bob] = await aPair();
+    const [carol] = await aPair();
+    await bob.watches(alice, "travel");
+    await alice.blocks(bob);
+    const [blocked] = await bob.hearsMany(1);
+    await bob.watches(carol, "travel");
+    await carol.removes("travel");
+    const [deleted] = await bob.hearsMany(1);
+    const shape = ({ event }: Heard): unknown => ({
+      ...event,
+      id: event.id.replaceAll(/\d+/g, "N").replace(/^[^-]*/, ""),
+      source: "",
+      time: event.time.length,
+      data: { ...event.data, node: "", revision: typeof event.data.revision },
+    });
+    expect(shape(blocked as Heard)).toEqual(shape(deleted as Heard));
+  });
+
+  test("after it, every way in shows absence", async () => {
+    const [alice, bob] = await aPair();
+    const nobody = `nobody-${Date.now()}@localhost`;
+    const kept = await bob.subscribes({ target: alice.address });
+    await alice.blocks(bob);
+    for (const path of [nodePath, (address: string) => propertyPath(address, "travel")]) {
+      const [blocked, absent] = [
+        await bob.asks("GET", path(alice.address)),
+        await bob.asks("GET", path(nobody)),
+      ];
+      expect(blocked).toMatchObject(notFound);
+      expect(blocked.text).toBe(absent.text);
+    }
+    const [made, other] = [
+      await bob.subscribes({ target: alice.address }),
+      await bob.subscribes({ target: nobody }),
+    ];
+    expect({ ...made, id: "", target: "" }).toEqual({ ...other, id: "", target: "" });
+    expect((await bob.asks("GET", `/v1/subscriptions/${kept.id}`)).body.state).toBe("pending");
+    const { snapshot } = await bob.watches(alice);
+    expect(snapshot).toEqual([]);
+    const polled = await bob.asks("GET", `/v1/poll?watch=${alice.address}`);
+    expect(polled.body.events).toEqual([]);
+    await alice.sets("travel", rome);
+    await bob.hearsNothing();
+  });
+
+  test("whoever was away is told of the end, and of nothing that came after the block", async () => {
+    const [alice, bob] = await aPair();
+    const { live } = await bob.watches(alice);
+    await bob.leaves();
+    await alice.sets("looking-for", { what: "company" });
+    await alice.blocks(bob);
+    await alice.sets("travel", rome);
+    await alice.sets("for-sale", { item: "bike" });
+    await alice.removes("presence");
+    const { snapshot } = await bob.watches(alice, undefined, { after: live.cursor });
+    expect(told(snapshot).sort()).toEqual([
+      "property.removed looking-for",
+      "property.removed presence",
+      "property.removed travel",
+    ]);
+    await alice.sets("profile", { name: "Alice" });
+    await bob.hearsNothing();
+  });
+
+  test("lifted, the present is shown and the meantime is not", async () => {
+    const [alice, bob] = await aPair();
+    await bob.watches(alice, "travel");
+    await alice.blocks(bob);
+    await bob.hears("property.removed", { name: "travel" });
+    const { event } = await bob.hearsNothing().then(async () => {
+      for (const city of ["Rome", "Paris", "Bergen"]) await alice.sets("travel", { city });
+      await alice.unblocks(bob);
+      return await bob.hears("property.changed", { name: "travel", reason: "snapshot" });
+    });
+    expect(event.data.value).toEqual({ city: "Bergen" });
+    await bob.hearsNothing();
+    await alice.sets("travel", oslo);
+    await bob.hears("property.changed", { name: "travel", value: oslo, reason: "set" });
+  });
+
+  test("lifted while its party was away, the present is shown to whoever comes back", async () => {
+    const [alice, bob] = await aPair();
+    await bob.watches(alice, "travel");
+    await alice.blocks(bob);
+    const removed = await bob.hears("property.removed", { name: "travel" });
+    await bob.leaves();
+    await alice.unblocks(bob);
+    const { snapshot } = await bob.watches(alice, "travel", { after: removed.cursor });
+    expect(told(snapshot)).toEqual(["property.changed travel"]);
+  });
+
+  test("a hard one says so", async () => {
+    const [alice, bob] = await aPair();
+    const kept = await bob.subscribes({ target: alice.address, properties: ["travel"] });
+    await bob.listens();
+    await alice.blocks(bob, "hard");
+    const heard = [...(await bob.hearsMany(2))];
+    expect(told(heard)).toEqual(["property.removed travel", "subscription.ended"]);
+    expect(heard[1]?.event.data).toMatchObject({ id: kept.id, reason: "blocked" });
+    await until(
+      "the subscription has ended",
+      async () => (await bob.asks("GET", `/v1/subscriptions/${kept.id}`)).status === 404,
+    );
+    const blocked = { status: 403, body: { code: "blocked" } };
+    expect(await bob.asks("GET", nodePath(alice.address))).toMatchObject(blocked);
+    expect(await bob.asks("GET", propertyPath(alice.address, "travel"))).toMatchObject(blocked);
+    expect(await bob.asks("GET", propertyPath(alice.address, "nothing"))).toMatchObject(blocked);
+    expect(await bob.asks("GET", `/v1/poll?watch=${alice.address}`)).toMatchObject(blocked);
+    const again = await bob.asks("POST", "/v1/subscriptions", { body: { target: alice.address } });
+    expect(again).toMatchObject(blocked);
+  });
+
+  test("a domain and whoever has no token are blocked as well, and a block beats a grant", async () => {
+    const [alice, bob] = await aPair();
+    await alice.sets("for-sale", { item: "bike" });
+    await alice.grants({ who: ["anyone", bob.address], properties: ["*"], allow: ["read", "watch"] });
+    expect(await world.stranger.sees(alice, "for-sale")).toEqual({ item: "bike" });
+    await alice.blocks("anonymous");
+    expect(await world.stranger.sees(alice, "for-sale")).toBeUndefined();
+    expect(await bob.sees(alice, "for-sale")).toEqual({ item: "bike" });
+    await alice.blocks("@localhost");
+    expect(await bob.sees(alice, "for-sale")).toBeUndefined();
+    expect(await alice.sees(alice, "for-sale")).toEqual({ item: "bike" });
+  });
+});
