@@ -10,7 +10,15 @@ import { openPropertyService } from "./property/properties.ts";
 import { follow } from "./store/follower.ts";
 import { openHeads } from "./store/heads.ts";
 import type { Log } from "./store/log.ts";
-import { openHistory, openStanding, openSubscriptions, openWatching } from "./watch/watching.ts";
+import {
+  openDoorkeeper,
+  openHistory,
+  openNotices,
+  openStanding,
+  openSubscriptions,
+  openWatchers,
+  openWatching,
+} from "./watch/watching.ts";
 
 export interface BrokerOptions extends Pick<Config, "domain" | "registration" | "origins"> {
   readonly adminToken: string;
@@ -70,8 +78,16 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
 
   // The order of listening: what is decided is heard before whatever comes after it is told.
   const policies = openPolicies({ log: facts, heads, follower, now });
+  const notices = openNotices({
+    log: facts,
+    heads,
+    now,
+    verify: async () => ({ by: "local-account" }),
+    onTrouble,
+  });
   const properties = openPropertyService({
     book: policies.book,
+    witness: notices,
     domain,
     log: facts,
     heads,
@@ -95,15 +111,18 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { access, reader, nodes } = properties;
   const { whoHas } = accounts;
   const standing = openStanding({ access, exists: nodes.exists, whoHas });
+  const doorkeeper = openDoorkeeper({ access, notices });
   const subscriptions = openSubscriptions({
     log: facts,
     heads,
     follower,
     now,
     standing,
+    doorkeeper,
     own: reader.own,
     onTrouble,
   });
+  const watchers = openWatchers({ notices, policies, access, subscriptions });
   const watching = openWatching({
     log: facts,
     follower,
@@ -111,7 +130,10 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     subscriptions,
     book: policies.book,
     access,
+    doorkeeper,
+    notices,
     standing,
+    own: reader.own,
     whoHas,
     settle: properties.settle,
     now,
@@ -181,6 +203,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     properties,
     watching,
     subscriptions,
+    watchers,
     origins,
     metrics,
     ailments: whatAils,
@@ -200,6 +223,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       accounts[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
       policies[Symbol.dispose]();
+      notices[Symbol.dispose]();
       headsFollowing[Symbol.dispose]();
       lagging[Symbol.dispose]();
       secretsFollowing[Symbol.dispose]();

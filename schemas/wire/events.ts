@@ -1,6 +1,7 @@
 // Events: what a watcher is told, by type, as CloudEvents 1.0 in structured JSON.
 // In: nothing. Out: TypeBox schemas. Never: a type that is not served yet.
 import { type TSchema, Type } from "typebox";
+import { Revealed, Verified } from "./policy.ts";
 import { NodePut, Property, Subscription } from "./shapes.ts";
 
 const { node, name, value, revision, by, lease, updated: time } = Property.properties;
@@ -10,6 +11,17 @@ const skipped = Type.Optional(
   Type.Integer({ minimum: 1, description: "Events about the same thing that a slow reader was spared." }),
 );
 const subscription = { id, target, reason: Type.Optional(Type.String({ description: "Why it is so." })) };
+const notice = {
+  watcher: Type.String({ description: "An address, or `anonymous`." }),
+  properties: Type.Array(Type.String()),
+  revealed: Revealed,
+  verified: Type.Optional(Verified),
+  via: Type.String({ description: "rest, poll, sse, websocket or subscription." }),
+  subscription: Type.Optional(Type.String()),
+  count: Type.Optional(
+    Type.Integer({ minimum: 2, description: "Reads since the owner was last told of them." }),
+  ),
+};
 const ofProperty = { subject: Type.String({ description: "The property's name." }) };
 
 function event(
@@ -58,6 +70,11 @@ export const events: Readonly<Record<string, TSchema>> = Object.fromEntries([
   event("subscription.active", "What a subscription is for is there.", subscription),
   event("subscription.pending", "Nothing is granted to a subscription now.", subscription),
   event("subscription.ended", "A subscription is over.", subscription),
+  event("watcher.started", "Somebody watches from now on.", notice),
+  event("watcher.fetched", "Somebody reads: told once a minute for each reader and property.", notice),
+  event("watcher.pending", "Somebody wants to watch, and waits for the owner's answer.", notice),
+  event("watcher.ended", "Somebody watches no more.", notice),
+  event("watcher.denied", "Somebody asked for what is not granted, and saw nothing.", notice),
   event("stream.live", "The snapshot is complete; what follows is live.", {
     subscription: Type.Optional(Type.String({ description: "The `watch` that it is the snapshot of." })),
   }),

@@ -129,6 +129,25 @@ export function subscriptionEvent(change: SubscriptionChange): TidingsEvent {
   };
 }
 
+/** To whoever is watched: what somebody does there, or tried. */
+export function noticeEvent(notice: {
+  readonly id: string;
+  readonly node: string;
+  readonly state: "started" | "fetched" | "pending" | "ended" | "denied";
+  readonly timeMs: number;
+  readonly data: { readonly [key: string]: Json };
+}): TidingsEvent {
+  const { id, node, state, timeMs, data } = notice;
+  return {
+    specversion: "1.0",
+    id,
+    source: `/nodes/${node}`,
+    type: `${typePrefix}watcher.${state}`,
+    time: timestamp(timeMs),
+    data,
+  };
+}
+
 /** An event about the stream itself: live, bookmark, reset. `about` is the account it belongs to, or "anonymous". */
 export function streamEvent(
   kind: "live" | "bookmark" | "reset",

@@ -11,7 +11,6 @@ export type Visibility = "public" | "contacts" | "private";
 export const visibilityOfUnknown: Visibility = "contacts";
 
 export type Grantable = "read" | "watch" | "write" | "message";
-export const grantables: readonly Grantable[] = ["read", "watch", "write", "message"];
 
 export interface Rule {
   /** Addresses of accounts or groups, `@domain`, `contacts`, `authenticated`, `anyone`. */

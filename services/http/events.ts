@@ -66,6 +66,7 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams }:
 
       const opened = await watching.open({
         caller,
+        via: "sse",
         targets,
         own: caller !== undefined,
         after,

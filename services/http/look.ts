@@ -16,7 +16,12 @@ export const revealQuery = {
 
 export type Reader = Pick<PropertyService["reader"], "own">;
 
-export async function lookOf(caller: Caller, reveal: string | undefined, reader: Reader): Promise<Look> {
-  if (caller === undefined || !reveal) return { caller, disclosed: nothingDisclosed };
-  return { caller, disclosed: await reader.own(caller, parseNamePatterns(reveal)) };
+export async function lookOf(
+  caller: Caller,
+  reveal: string | undefined,
+  reader: Reader,
+  via = "rest",
+): Promise<Look> {
+  if (caller === undefined || !reveal) return { caller, via, disclosed: nothingDisclosed };
+  return { caller, via, disclosed: await reader.own(caller, parseNamePatterns(reveal)) };
 }

@@ -50,6 +50,7 @@ export function pollRoutes(app: FastifyInstance, { reader, watching, streams }: 
       const changed = { wake: (): void => undefined };
       using watcher = await watching.open({
         caller,
+        via: "poll",
         targets,
         own: caller !== undefined,
         after,

@@ -16,7 +16,7 @@ import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { PropertyService } from "../property/properties.ts";
-import type { Subscriptions, Watching } from "../watch/watching.ts";
+import type { Subscriptions, Watchers, Watching } from "../watch/watching.ts";
 import { accountRoutes } from "./accounts.ts";
 import { asyncApi } from "./asyncapi.ts";
 import { authenticator, bearerOf } from "./auth.ts";
@@ -34,6 +34,7 @@ import { openStreams } from "./streams.ts";
 import { subscriptionRoutes } from "./subscriptions.ts";
 import { typeRoutes } from "./types.ts";
 import { ajvCompiler } from "./validation.ts";
+import { watcherRoutes } from "./watchers.ts";
 
 export interface HttpDeps {
   readonly domain: string;
@@ -43,6 +44,7 @@ export interface HttpDeps {
   readonly properties: PropertyService;
   readonly watching: Watching;
   readonly subscriptions: Subscriptions;
+  readonly watchers: Watchers;
   /** Origins of pages that may open sockets and streams, besides the broker's own. */
   readonly origins: ReadonlySet<string>;
   readonly metrics: Registry;
@@ -136,6 +138,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   typeRoutes(app, deps);
   subscriptionRoutes(app, deps);
   policyRoutes(app, deps);
+  watcherRoutes(app, deps);
   eventRoutes(app, { ...deps, reader, streams });
   pollRoutes(app, { ...deps, reader, streams });
   socketRoutes(app, { ...deps, streams, callerOf: callerOfUpgrade });

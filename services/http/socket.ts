@@ -104,6 +104,7 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
     const { targets, after } = await readWatchQuery({ caller, query }, reader, undefined, "socket");
     const watcher = await deps.watching.open({
       caller,
+      via: "websocket",
       targets,
       own: caller !== undefined,
       after,

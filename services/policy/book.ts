@@ -25,7 +25,7 @@ export interface Book extends Disposable {
 }
 
 /** The property of an account's own node that lists its contacts. */
-export const rosterName = "contacts";
+const rosterName = "contacts";
 
 export function openBook(follower: Follower): Book {
   const pages = new Map<string, Decisions>();

@@ -19,12 +19,15 @@ import {
 } from "../core/policy.ts";
 import { allows, type Caller, type Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Soon } from "../core/soon.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Types } from "./types.ts";
 
 /** Somebody who looks, and what it tells of itself. */
 export interface Look {
   readonly caller: Caller;
+  /** How: rest, poll, sse, websocket. */
+  readonly via: string;
   /** Values of its own properties that it discloses to whoever asks for them, by name. */
   readonly disclosed: ReadonlyMap<string, Json>;
 }
@@ -57,6 +60,12 @@ export interface Access {
   hasGrown(look: Look, owner: string, before: Decisions, after: Decisions): boolean;
 }
 
+/** Whoever is told of each look before the looker is answered. */
+export interface Witness {
+  fetched(look: Look, node: Address, names: readonly string[]): Soon<void>;
+  denied(look: Look, node: Address, names: readonly string[]): void;
+}
+
 export const nothingDisclosed: ReadonlyMap<string, Json> = new Map();
 
 export function openAccess(book: Book, types: Types): Access {
@@ -86,7 +95,7 @@ export function openAccess(book: Book, types: Types): Access {
   }
 
   function mayWrite(who: Principal, owner: Address, name: string): boolean {
-    return isGranted({ caller: who, disclosed: nothingDisclosed }, owner, name, "write");
+    return isGranted({ caller: who, via: "", disclosed: nothingDisclosed }, owner, name, "write");
   }
 
   return {

@@ -5,7 +5,7 @@ import type { Book } from "../policy/policies.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Fact, Log } from "../store/log.ts";
-import { type Access, openAccess } from "./access.ts";
+import { type Access, openAccess, type Witness } from "./access.ts";
 import { openChanges } from "./change.ts";
 import { type Leases, openLeases } from "./leases.ts";
 import { openNameCounts } from "./name-counts.ts";
@@ -15,9 +15,9 @@ import { openRenewer, type Renewer } from "./renewer.ts";
 import { openTypes, type Types } from "./types.ts";
 import { openWriter, type Writer } from "./writer.ts";
 
-export { type Access, type Audience, type Look, nothingDisclosed } from "./access.ts";
+export { type Access, type Audience, type Look, nothingDisclosed, type Witness } from "./access.ts";
 export type { OnceKey } from "./once.ts";
-export type { NodeShape, Selection } from "./reader.ts";
+export type { NodeShape } from "./reader.ts";
 export type { TypeShape } from "./types.ts";
 export { type Condition, requireOwner, type Terms, type ValueWish } from "./wishes.ts";
 
@@ -41,6 +41,7 @@ export interface PropertyServiceDeps {
   readonly follower: Follower;
   /** What owners have decided. */
   readonly book: Book;
+  readonly witness: Witness;
   readonly now: () => number;
   /** Names this broker in the leases that it grants. */
   readonly keeper: string;
@@ -50,7 +51,18 @@ export interface PropertyServiceDeps {
 }
 
 export function openPropertyService(deps: PropertyServiceDeps): PropertyService {
-  const { domain, log, heads, follower, book, now, keeper, onTrouble, onLeaseEnded = () => undefined } = deps;
+  const {
+    domain,
+    log,
+    heads,
+    follower,
+    book,
+    witness,
+    now,
+    keeper,
+    onTrouble,
+    onLeaseEnded = () => undefined,
+  } = deps;
   const changes = openChanges(heads);
   // The order of listening: types decide who may see a fact, so they hear it first.
   const types = openTypes({ domain, log, heads, follower, changes });
@@ -58,7 +70,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
   const counts = openNameCounts(log, follower);
   const nodes = openNodes({ log, heads, changes, now, keeper });
   const access = openAccess(book, types);
-  const reader = openReader({ log, follower, leases, access, now });
+  const reader = openReader({ log, follower, leases, access, witness, now });
   const writer = openWriter({ changes, heads, leases, types, counts, access, now, keeper });
   const renewer = openRenewer({ changes, leases, follower, access, now, keeper });
   return {

@@ -9,7 +9,7 @@ import { nodeOf, stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log, Snapshot } from "../store/log.ts";
 import { factsOfEveryPath, factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
-import { type Access, type Look, nothingDisclosed } from "./access.ts";
+import { type Access, type Look, nothingDisclosed, type Witness } from "./access.ts";
 import { type PropertyShape, propertyShape } from "./answer.ts";
 import type { Leases } from "./leases.ts";
 
@@ -39,6 +39,7 @@ export interface ReaderDeps {
   readonly follower: Follower;
   readonly leases: Leases;
   readonly access: Access;
+  readonly witness: Witness;
   readonly now: () => number;
 }
 
@@ -50,7 +51,7 @@ interface Found {
   readonly properties: { [name: string]: PropertyShape };
 }
 
-export function openReader({ log, follower, leases, access, now }: ReaderDeps): Reader {
+export function openReader({ log, follower, leases, access, witness, now }: ReaderDeps): Reader {
   async function property(look: Look, address: Address, name: string): Promise<PropertyShape> {
     if (look.caller) requireScope(look.caller, "read", name);
     return await visibleOrNothing(look, address, [name], async (mayLook) => {
@@ -59,7 +60,9 @@ export function openReader({ log, follower, leases, access, now }: ReaderDeps): 
       if (settled === undefined) return undefined;
       await follower.known(settled.position);
       if (!access.may(look, address, name, "read")) return undefined;
-      return propertyShape(address.text, name, stateOf(settled));
+      const shape = propertyShape(address.text, name, stateOf(settled));
+      if (shape) await witness.fetched(look, address, [name]);
+      return shape;
     });
   }
 
@@ -79,7 +82,9 @@ export function openReader({ log, follower, leases, access, now }: ReaderDeps): 
         facts,
         (of, name) => select.matches(name) && access.may(look, of, name, "read"),
       );
-      return assemble(address.text, found, depth, caller?.address.text === rootOf(address).text);
+      const shape = assemble(address.text, found, depth, caller?.address.text === rootOf(address).text);
+      if (shape) await witness.fetched(look, address, namesIn(shape));
+      return shape;
     });
   }
 
@@ -103,6 +108,7 @@ export function openReader({ log, follower, leases, access, now }: ReaderDeps): 
       const granted = await read(true);
       if (granted !== undefined) return granted;
     }
+    if (!isOpen()) witness.denied(look, address, names);
     access.requireOpen(look, address, names, "read");
     throw notFound();
   }
@@ -188,6 +194,11 @@ function assemble(
     if (child) children.push(child);
   }
   return sees || children.length > 0 ? { address, kind, properties, children } : undefined;
+}
+
+/** The names of all properties that are shown, on this node or under it. */
+function namesIn({ properties, children = [] }: NodeShape): readonly string[] {
+  return [...new Set([...Object.keys(properties), ...children.flatMap(namesIn)])].sort();
 }
 
 /** The same for what does not exist and for what may not be seen. */

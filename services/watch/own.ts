@@ -3,7 +3,9 @@
 import { randomBytes } from "node:crypto";
 import type { Address } from "../core/address.ts";
 import { type SubscriptionState, subscriptionEvent } from "../core/event.ts";
+import type { Json } from "../core/json.ts";
 import type { Decisions, Verdict } from "../core/policy.ts";
+import { allows, type Principal } from "../core/principal.ts";
 import type { Turn } from "../policy/policies.ts";
 import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
@@ -14,6 +16,7 @@ import { type Standing, type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
 import type { Watch } from "./watch.ts";
+import { watcherEvent, watcherOf } from "./watcher-facts.ts";
 import type { WatchWish } from "./wish.ts";
 
 export interface OwnDeps {
@@ -24,6 +27,9 @@ export interface OwnDeps {
   readonly end: (subscription: Subscription, reason: "filter-too-slow" | "blocked") => Promise<void>;
   readonly access: Pick<Access, "judge" | "hasChanged">;
   readonly standing: Standing;
+  readonly epoch: string;
+  /** Of these names the ones that the watcher's own node holds, with their values. */
+  readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
 }
 
 interface Kept {
@@ -70,6 +76,11 @@ export class Own {
     if (this.#isNews(end.id, end.position)) this.#announceEnd(end);
   }
 
+  /** What an owner was to be told of its watchers while it was away. */
+  beginNotice(fact: Fact): void {
+    if (fact.position > (this.#start.position ?? Number.POSITIVE_INFINITY)) this.#tellOfWatcher(fact);
+  }
+
   /** All have been begun with: from now on each fact comes once, by the feed. */
   begun(): void {
     this.#hasBegun = true;
@@ -77,6 +88,10 @@ export class Own {
 
   /** What the feed brings about one that the caller keeps. */
   take(fact: Fact): void {
+    if (fact.subject.includes(".watcher.")) {
+      this.#tellOfWatcher(fact);
+      return;
+    }
     const id = nameOf(fact.subject);
     if (!this.#isNews(id, fact.position)) return;
     const present = this.#kept.get(id);
@@ -170,7 +185,7 @@ export class Own {
   }
 
   #lookOf({ disclosed = nothingDisclosed }: Pick<WatchWish, "disclosed">): Look {
-    return { caller: this.#stream.caller, disclosed };
+    return { caller: this.#stream.caller, via: this.#stream.via, disclosed };
   }
 
   /** Its filter took too long: it would take as long each time. */
@@ -196,7 +211,8 @@ export class Own {
     return true;
   }
 
-  async #keep(kept: Kept): Promise<void> {
+  async #keep(wished: Kept): Promise<void> {
+    const kept = await this.#disclosing(wished);
     this.#kept.set(kept.id, kept);
     const { whom } = kept.wish;
     if ("address" in whom) return this.#watch(kept, whom.address, kept.start);
@@ -206,10 +222,32 @@ export class Own {
     }
   }
 
+  /** What its watcher discloses is what its node holds now, of what it once named. */
+  async #disclosing(kept: Kept): Promise<Kept> {
+    const { caller } = this.#stream;
+    const named = kept.stored?.reveal ?? [];
+    if (caller === undefined || named.length === 0) return kept;
+    return { ...kept, wish: { ...kept.wish, disclosed: await this.#deps.own(caller, named) } };
+  }
+
+  /** To the owner's own streams: who wants to know. */
+  #tellOfWatcher(fact: Fact): void {
+    const { caller } = this.#stream;
+    const told = watcherOf(fact);
+    if (told === undefined || caller === undefined || !allows(caller.scopes, "watch")) return;
+    if (this.#isNews(fact.subject, fact.position)) {
+      this.#stream.announce(watcherEvent(told, `${this.#deps.epoch}-${fact.position}`));
+    }
+  }
+
   #watch(kept: Kept, node: Address, start: Start): void {
     const { depth, properties, filter, disclosed } = kept.wish;
     if (this.#isStanding(kept, node, "blocked")) this.#end(kept, "blocked");
-    else kept.watch = this.#stream.add({ node, depth, properties, filter, disclosed }, start, kept.id);
+    else {
+      const isKept = kept.stored !== undefined;
+      const target = { node, depth, properties, filter, disclosed, isKept };
+      kept.watch = this.#stream.add(target, start, kept.id);
+    }
   }
 
   #drop(kept: Kept, reason: string): void {

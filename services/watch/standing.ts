@@ -9,6 +9,8 @@ export type State = "active" | "pending";
 export interface Standing {
   /** Whether anything that it selects is granted there now. */
   of(wish: Pick<WatchWish, "whom" | "properties">, look: Look): Promise<State>;
+  /** Undefined while nobody is behind an e-mail address. */
+  addressOf(wish: Pick<WatchWish, "whom">): Promise<Address | undefined>;
   /** @throws Refusal `blocked`, `reveal-required` */
   requireOpen(wish: Pick<WatchWish, "whom" | "properties">, look: Look): Promise<void>;
 }
@@ -26,6 +28,7 @@ export function openStanding({ access, exists, whoHas }: StandingDeps): Standing
   }
 
   return {
+    addressOf,
     async of(wish, look) {
       const address = await addressOf(wish);
       if (address === undefined || !(await exists(address))) return "pending";

@@ -9,6 +9,7 @@ import type { Caller } from "../core/principal.ts";
 import type { Turn } from "../policy/policies.ts";
 import { placeOf } from "../store/subjects.ts";
 import { type Change, share } from "./change.ts";
+import type { Doorkeeper } from "./doorkeeper.ts";
 import type { History, Start } from "./history.ts";
 import type { Arrival } from "./hub.ts";
 import { type JoinDeps, join } from "./joining.ts";
@@ -23,12 +24,15 @@ export interface StreamDeps extends JoinDeps {
   readonly history: History;
   readonly now: () => number;
   readonly access: WatchOwner["access"];
+  readonly doorkeeper: Pick<Doorkeeper, "admit" | "leave">;
   /** There may be something for this stream to take, once the run of facts is through. */
   readonly touched: (stream: Stream) => void;
 }
 
 export interface StreamOptions {
   readonly caller: Caller;
+  /** How its reader reads: poll, sse, websocket. */
+  readonly via: string;
   readonly start: Start;
   /** There may be something to take. */
   readonly onReady: () => void;
@@ -45,6 +49,7 @@ const retryDelayMs = 500;
 
 export class Stream implements WatchOwner, Disposable {
   readonly caller: Caller;
+  readonly via: string;
   readonly access: WatchOwner["access"];
   readonly #deps: StreamDeps;
   readonly #options: StreamOptions;
@@ -70,6 +75,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#deps = deps;
     this.#options = options;
     this.caller = options.caller;
+    this.via = options.via;
     this.access = deps.access;
     this.#session = new Session(options.start.text, () => this.#reset(), deps.tally);
     // Nobody may be waiting for it.
@@ -107,6 +113,7 @@ export class Stream implements WatchOwner, Disposable {
   drop(watch: Watch): void {
     if (!this.#watches.delete(watch)) return;
     const wasJoining = watch.stage !== "live";
+    this.#deps.doorkeeper.leave(watch);
     watch.stage = "ended";
     this.#deps.hub.remove(watch);
     this.#waiting = this.#waiting.filter((one) => one !== watch);
@@ -197,6 +204,7 @@ export class Stream implements WatchOwner, Disposable {
     for (const watch of this.#watches) {
       watch.stage = "ended";
       this.#deps.hub.remove(watch);
+      this.#deps.doorkeeper.leave(watch);
     }
     this.#watches.clear();
     this.#opened.resolve();
@@ -233,6 +241,8 @@ export class Stream implements WatchOwner, Disposable {
   }
 
   async #join(watch: Watch, attempt: number): Promise<void> {
+    await this.#deps.doorkeeper.admit(watch);
+    if (!watch.isAt(attempt)) return;
     const joined = await join(watch, this.#deps);
     // It may have been dropped in the very moment in which its snapshot was done.
     if (!watch.isAt(attempt)) return;

@@ -6,15 +6,16 @@ import { type LeaseShape, timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
 import { leaseEnd, requireLeaseSeconds } from "../core/lease-bounds.ts";
-import type { Principal } from "../core/principal.ts";
+import { type Principal, rights } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nothingDisclosed } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
 import { factsOfNode, nameOf, subjectOf } from "../store/subjects.ts";
+import type { Doorkeeper } from "./doorkeeper.ts";
 import { Endings } from "./endings.ts";
-import type { Standing } from "./standing.ts";
+import { type Standing, selected } from "./standing.ts";
 import {
   decode,
   type Ended,
@@ -64,6 +65,8 @@ export interface Subscriptions extends Disposable {
   remove(who: Principal, id: string): Promise<void>;
   /** All of one account: those that are good now, and the ends that the log still holds. */
   of(subscriber: Address): Promise<{ held: readonly Subscription[]; ended: readonly Ended[] }>;
+  /** Its owner hears of it as it stands now. */
+  announce(subscription: Subscription): Promise<void>;
   /** Ends one that cannot go on. */
   end(subscription: Subscription, reason: EndReason): Promise<void>;
 }
@@ -74,6 +77,7 @@ export interface SubscriptionDeps {
   readonly follower: Follower;
   readonly now: () => number;
   readonly standing: Standing;
+  readonly doorkeeper: Pick<Doorkeeper, "announce" | "ended">;
   /** Of these names the ones that the watcher's own node holds, with their values. */
   readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
   readonly onTrouble: (message: string) => void;
@@ -85,7 +89,7 @@ const roundsMax = 20;
 const graceMsMax = 100;
 
 export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
-  const { log, heads, follower, now, standing, own, onTrouble } = deps;
+  const { log, heads, follower, now, standing, doorkeeper, own, onTrouble } = deps;
   /** The ids that each account holds, by the key of its node. */
   const held = new Map<string, Set<string>>();
   const endings = new Endings(now, (subject) => expire(subject));
@@ -127,6 +131,17 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     const subject = subjectOf(one.subscriber, "subscription", one.id);
     const body = endBody(one, reason);
     await heads.append([{ subject, body, expected: one.position, keepSeconds: tombstoneSeconds }]);
+    const node = await standing.addressOf(one);
+    if (node) doorkeeper.ended(node, one.subscriber, one.id);
+  }
+
+  /** Its owner hears of it before the subscriber is answered, where anything is granted. */
+  async function announce(one: Subscription): Promise<void> {
+    const node = await standing.addressOf(one);
+    if (node === undefined) return;
+    const caller = subscriberOf(one);
+    const look = { caller, via: "subscription", disclosed: await own(caller, one.reveal) };
+    await doorkeeper.announce({ look, node, properties: selected(one), id: one.id, isKept: true });
   }
 
   async function create(who: Principal, wish: SubscriptionWish): Promise<SubscriptionShape> {
@@ -138,13 +153,15 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
       throw new Refusal("too-many-subscriptions", `You hold ${count} subscriptions; end some of them.`);
     }
     const disclosed = await own(who, wish.reveal ?? []);
-    await standing.requireOpen({ whom, properties }, { caller: who, disclosed });
+    await standing.requireOpen({ whom, properties }, { caller: who, via: "", disclosed });
     const wire: Wire = { target, properties, depth, at: Math.floor(now()) };
     if (filter) wire.filter = filter.text;
     if (wish.lease) wire.l = leaseOf(wish.lease.seconds, now());
     if (wish.reveal && wish.reveal.length > 0) wire.reveal = wish.reveal;
     const subject = subjectOf(root, "subscription", randomBytes(12).toString("base64url"));
-    return await shapeOf(who, await put(subject, wire, 0));
+    const made = await put(subject, wire, 0);
+    await announce(made);
+    return await shapeOf(who, made);
   }
 
   async function put(subject: string, wire: Wire, expected: number): Promise<Subscription> {
@@ -190,7 +207,9 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
       if (isOther) delete wire.since;
       try {
         const subject = subjectOf(present.subscriber, "subscription", id);
-        return await shapeOf(who, await put(subject, wire, present.position));
+        const changed = await put(subject, wire, present.position);
+        await announce(changed);
+        return await shapeOf(who, changed);
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
       }
@@ -231,7 +250,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
       properties: properties.length === 0 ? ["*"] : properties,
       depth,
       ...(filter && { filter: filter.text }),
-      state: await standing.of(one, { caller: who, disclosed: disclosed ?? nothingDisclosed }),
+      state: await standing.of(one, { caller: who, via: "", disclosed: disclosed ?? nothingDisclosed }),
       ...(lease && { lease: { id, seconds: lease.seconds, until: timestamp(lease.untilMs) } }),
       delivery: "stream",
       ...(reveal.length > 0 && { revealed: reveal }),
@@ -243,6 +262,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     change,
     remove,
     of,
+    announce,
     end,
     async list(who) {
       return await Promise.all((await of(who.address)).held.map((one) => shapeOf(who, one)));
@@ -253,6 +273,11 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
       endings[Symbol.dispose]();
     },
   };
+}
+
+/** The subscriber by itself, without the token that it came with. */
+function subscriberOf({ subscriber }: Subscription): Principal {
+  return { address: subscriber, kind: "person", scopes: rights, tokenId: "" };
 }
 
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/;

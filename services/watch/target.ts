@@ -13,6 +13,8 @@ export interface Target {
   readonly filter?: Filter | undefined;
   /** What the watcher discloses of its own to whoever asks for it. */
   readonly disclosed?: ReadonlyMap<string, Json> | undefined;
+  /** Whether the watcher keeps it for longer than its stream is open. */
+  readonly isKept?: boolean;
 }
 
 /** What selects the target's facts, and those of nodes beside it, from the log. */

@@ -15,6 +15,8 @@ type Stage = "waiting" | "joining" | "live" | "ended";
 
 export interface WatchOwner {
   readonly caller: Caller;
+  /** How its reader reads: poll, sse, websocket. */
+  readonly via: string;
   readonly access: Pick<Access, "hiddenSince" | "hasChanged" | "hasLifted" | "hasGrown" | "audience">;
   now(): number;
   tell(watch: Watch, arrival: Arrival): void;
@@ -52,7 +54,7 @@ export class Watch implements Listening {
     this.target = target;
     this.id = id;
     this.start = start;
-    this.look = { caller: owner.caller, disclosed: target.disclosed ?? nothingDisclosed };
+    this.look = { caller: owner.caller, via: owner.via, disclosed: target.disclosed ?? nothingDisclosed };
     this.#matches = matchNames(target.properties);
   }
 

@@ -9,8 +9,10 @@ import { type Access, nothingDisclosed } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
+import type { Doorkeeper } from "./doorkeeper.ts";
 import type { History, Start } from "./history.ts";
 import { openHub } from "./hub.ts";
+import type { Notices } from "./notices.ts";
 import { Own, type OwnDeps } from "./own.ts";
 import type { Delivery, Tally } from "./session.ts";
 import { selected } from "./standing.ts";
@@ -19,9 +21,11 @@ import type { Subscriptions } from "./subscriptions.ts";
 import { nodeKey, type Target } from "./target.ts";
 import type { WatchWish } from "./wish.ts";
 
+export { openDoorkeeper } from "./doorkeeper.ts";
 export { type History, openHistory } from "./history.ts";
+export { openNotices } from "./notices.ts";
 export { type Delivery, toldEvent } from "./session.ts";
-export { openStanding, type Standing } from "./standing.ts";
+export { openStanding } from "./standing.ts";
 export {
   openSubscriptions,
   type SubscriptionChangeWish,
@@ -29,10 +33,13 @@ export {
   type SubscriptionWish,
 } from "./subscriptions.ts";
 export type { Target } from "./target.ts";
+export { openWatchers, type Watchers } from "./watchers.ts";
 export { parseWatchWish, requireWatchScope, type WatchWish } from "./wish.ts";
 
 export interface StreamRequest {
   readonly caller: Caller;
+  /** How its reader reads: poll, sse, websocket. */
+  readonly via: string;
   /** Watched for as long as the stream is open. */
   readonly targets: readonly Target[];
   /** Whether the caller's subscriptions come along. */
@@ -69,7 +76,7 @@ export interface Watching extends Disposable {
   readonly tally: Readonly<Tally>;
 }
 
-export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing"> {
+export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing" | "own"> {
   readonly log: Log;
   readonly follower: Follower;
   readonly history: History;
@@ -77,6 +84,8 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing"> {
   readonly book: Book;
   /** Who may see what: asked at delivery. */
   readonly access: Access;
+  readonly doorkeeper: Pick<Doorkeeper, "admit" | "leave">;
+  readonly notices: Pick<Notices, "of">;
   /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
   readonly settle: (fact: Fact) => Soon<Fact | undefined>;
   readonly now: () => number;
@@ -121,6 +130,7 @@ export function openWatching(deps: WatchDeps): Watching {
     now,
     audience,
     access,
+    doorkeeper: deps.doorkeeper,
     known: follower.known,
     touched(stream: Stream) {
       if (touched.size === 0) queueMicrotask(flush);
@@ -128,13 +138,14 @@ export function openWatching(deps: WatchDeps): Watching {
     },
   };
 
-  async function open({ caller, targets, own, after, onReady }: StreamRequest): Promise<Watcher> {
+  async function open({ caller, via, targets, own, after, onReady }: StreamRequest): Promise<Watcher> {
     for (const { node, properties, disclosed = nothingDisclosed } of targets) {
-      access.requireOpen({ caller, disclosed }, node, selected({ properties }), "watch");
+      access.requireOpen({ caller, via, disclosed }, node, selected({ properties }), "watch");
     }
     const start = await startOf(caller, targets, after);
     const options = {
       caller,
+      via,
       start,
       onReady,
       onNode: (...args: Parameters<Own["onNode"]>) => mine.onNode(...args),
@@ -147,6 +158,8 @@ export function openWatching(deps: WatchDeps): Watching {
       access,
       whoHas: deps.whoHas,
       standing: deps.standing,
+      epoch,
+      own: deps.own,
       end: subscriptions.end,
     });
     const leave = own && caller ? join(caller.address, mine) : () => undefined;
@@ -166,6 +179,7 @@ export function openWatching(deps: WatchDeps): Watching {
         const { held, ended } = await subscriptions.of(caller.address);
         for (const one of held) await mine.begin(one);
         for (const one of ended) mine.beginEnded(one);
+        if (after) for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
         mine.begun();
       }
       await stream.open();
@@ -207,7 +221,7 @@ export function openWatching(deps: WatchDeps): Watching {
     const { position } = start;
     if (position === undefined) return start;
     await follower.caughtUp();
-    const look = { caller, disclosed: nothingDisclosed };
+    const look = { caller, via: "", disclosed: nothingDisclosed };
     const isOther = targets.some(({ node }) => access.hasChanged(look, node, position));
     return isOther ? { ...start, position: undefined, isLost: true } : start;
   }

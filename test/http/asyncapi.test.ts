@@ -90,6 +90,8 @@ describe("what is said fits /asyncapi.json", () => {
     await using socket = await openSocket(world.url, { token: bob.token });
     await socket.does("watch", { target: alice.address, properties: ["travel", "note"] });
     await socket.does("watch", { target: "zoe@localhost" });
+    const carol = await world.registers("carol");
+    await bob.sets("profile", { name: "Bob" });
     const story: [type: string, happens: () => Promise<unknown>][] = [
       [
         "property.removed",
@@ -103,11 +105,19 @@ describe("what is said fits /asyncapi.json", () => {
       ["subscription.active", async () => await alice.creates(bike)],
       ["subscription.pending", async () => await alice.asks("DELETE", nodePath(bike))],
       ["subscription.ended", async () => await bob.asks("DELETE", `/v1/subscriptions/${kept.body.id}`)],
+      ["watcher.fetched", async () => await carol.gets(bob, "profile")],
+      ["watcher.started", async () => await carol.watches(bob, "profile", { withoutBell: true })],
+      ["watcher.ended", async () => await carol.leaves()],
+      ["watcher.denied", async () => await carol.sees(bob, "contact")],
+      [
+        "watcher.pending",
+        async () => await carol.subscribes({ target: bob.address, properties: ["contact"] }),
+      ],
       [
         "stream.bookmark",
         async () => {
           await alice.sets("unwatched", 1);
-          await alice.hears("property.changed", { name: "unwatched" });
+          await alice.hearsThrough("property.changed");
           vi.advanceTimersByTime(bookmarkMs);
         },
       ],

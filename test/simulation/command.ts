@@ -64,7 +64,7 @@ export function perform(service: PropertyService, attempt: Attempt): Promise<unk
 
 function ask({ writer, renewer, reader }: PropertyService, command: Command): Promise<unknown> {
   const { who, node, wish } = command;
-  const look = { caller: who, disclosed: nothingDisclosed };
+  const look = { caller: who, via: "rest", disclosed: nothingDisclosed };
   switch (wish.kind) {
     case "set":
       return writer.set(who, node, wish.name, wish.wish, termsOf(command));

@@ -2,7 +2,11 @@
 // In: a network. Out: its services. Never: an answer after it was killed.
 import { decodeProperty } from "../../services/core/fact.ts";
 import { openPolicies } from "../../services/policy/policies.ts";
-import { openPropertyService, type PropertyService } from "../../services/property/properties.ts";
+import {
+  nothingDisclosed,
+  openPropertyService,
+  type PropertyService,
+} from "../../services/property/properties.ts";
 import { type Follower, follow } from "../../services/store/follower.ts";
 import { openHeads } from "../../services/store/heads.ts";
 import type { Fact } from "../../services/store/log.ts";
@@ -46,6 +50,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
   const { book } = openPolicies({ log, heads, follower, now });
   const properties = openPropertyService({
     book,
+    witness: { fetched: () => undefined, denied: () => undefined },
     domain: "example.com",
     log,
     heads,
@@ -67,7 +72,14 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     subscriptions: { of: async () => ({ held: [], ended: [] }), end: async () => undefined },
     book,
     access,
-    standing: { of: async () => "active", requireOpen: async () => undefined },
+    doorkeeper: { admit: () => undefined, leave: () => undefined },
+    notices: { of: async () => [] },
+    own: async () => nothingDisclosed,
+    standing: {
+      of: async () => "active",
+      requireOpen: async () => undefined,
+      addressOf: async () => undefined,
+    },
     whoHas: async () => undefined,
     settle,
     now,

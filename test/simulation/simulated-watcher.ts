@@ -72,7 +72,7 @@ export function openSimulatedWatcher(
     const onReady = (): void => {
       if (!opening.closed && opening.watcher?.waiting === 0) read();
     };
-    broker.watching.open({ caller: who, targets, own: false, after: cursor, onReady }).then(
+    broker.watching.open({ caller: who, via: "sse", targets, own: false, after: cursor, onReady }).then(
       (watcher) => {
         if (opening.closed) watcher[Symbol.dispose]();
         else opening.watcher = watcher;

@@ -1,0 +1,57 @@
+// /v1/nodes/{me}/watchers: who wants to know, and what the owner answers.
+// In: HTTP requests of the owner. Out: calls to watching, answers. Never: a word of it to anybody else.
+import type { FastifyInstance } from "fastify";
+import { Answer, AnswerPut, Watchers } from "../../schemas/wire/policy.ts";
+import { parseAddress } from "../core/address.ts";
+import { requireNamePatterns } from "../core/name-pattern.ts";
+import type { Principal } from "../core/principal.ts";
+import type { Watchers as WatcherService } from "../watch/watching.ts";
+import { ownAddress } from "./policies.ts";
+import { describe } from "./route.ts";
+
+const tag = "Who wants to know";
+const me = { address: "The caller's own address." };
+
+export function watcherRoutes(app: FastifyInstance, { watchers }: { watchers: WatcherService }): void {
+  app.get<{ Params: { address: string } }>(
+    "/v1/nodes/:address/watchers",
+    describe({
+      id: "listWatchers",
+      summary: "Everyone who watches the caller, waits to, or lately asked",
+      description:
+        "Callers without a token are counted together as `anonymous`. What happened longer than seven days ago is not listed.",
+      tag,
+      access: "account",
+      params: me,
+      answers: { 200: { description: "One entry a watcher.", schema: Watchers } },
+      refusals: ["bad-address", "forbidden", "scope-missing"],
+    }),
+    async (request) => ({
+      watchers: await watchers.list(ownAddress(request.caller as Principal, request.params.address)),
+    }),
+  );
+
+  app.put<{ Params: { address: string; watcher: string }; Body: AnswerPut }>(
+    "/v1/nodes/:address/watchers/:watcher",
+    describe({
+      id: "answerWatcher",
+      summary: "Allow a watcher, deny it, or let it wait politely for ever",
+      description:
+        "`allow` grants `properties`; without them what the policy's rules with `confirm` offer, or else what the watcher asked for. `deny` ends its subscriptions, and it may ask again. `polite` shows it absence.",
+      tag,
+      access: "account",
+      params: { ...me, watcher: "The watcher's address." },
+      body: AnswerPut,
+      answers: { 200: { description: "It holds from now on.", schema: Answer } },
+      refusals: ["bad-address", "bad-name", "forbidden", "scope-missing", "storage-full"],
+    }),
+    async (request) => {
+      const owner = ownAddress(request.caller as Principal, request.params.address);
+      const watcher = parseAddress(request.params.watcher);
+      const { decision, properties: named } = request.body;
+      const answer = { decision, properties: named && requireNamePatterns(named) };
+      const { properties } = await watchers.answer(owner, watcher, answer);
+      return { watcher: watcher.text, decision, ...(properties && { properties }) };
+    },
+  );
+}

@@ -1,0 +1,80 @@
+// The doorkeeper: nobody is shown in unannounced.
+// In: watches that are about to be told what is there, and such as end. Out: notices to the owners. Never: a first value before its notice, or a wait that tells a block from an absence.
+import { randomBytes } from "node:crypto";
+import type { Address } from "../core/address.ts";
+import type { Verdict } from "../core/policy.ts";
+import type { Soon } from "../core/soon.ts";
+import type { Access } from "../property/properties.ts";
+import type { Notices, Watched } from "./notices.ts";
+import { selected } from "./standing.ts";
+import type { Watch } from "./watch.ts";
+
+export interface Doorkeeper {
+  /** Resolves when the watch may be told what is granted to it. */
+  admit(watch: Watch): Soon<void>;
+  leave(watch: Watch): void;
+  /** The same for a subscription that is kept, whoever is there to hear of it. */
+  announce(watched: Watched): Soon<void>;
+  ended(node: Address, watcher: Address, id: string): void;
+}
+
+export interface DoorkeeperDeps {
+  readonly access: Pick<Access, "judge">;
+  readonly notices: Pick<Notices, "started" | "pending" | "ended" | "fetched" | "denied">;
+}
+
+export function openDoorkeeper({ access, notices }: DoorkeeperDeps): Doorkeeper {
+  /** Watches of the moment that owners have been told of, by what names them to the owner. */
+  const announced = new WeakMap<Watch, string>();
+
+  /** @returns whether anything is granted */
+  function announce(watched: Watched): Soon<void> {
+    const { look, node, properties, isKept } = watched;
+    const verdicts = properties.map((name) => access.judge(look, node, name, "watch"));
+    if (verdicts.some(({ is }) => is === "granted")) return notices.started(watched);
+    const isPending = verdicts.some(({ is }) => is === "pending");
+    // Who keeps a subscription may be let in one day; who is blocked may not.
+    if (isPending || (isKept && !verdicts.some(isShutOut))) notices.pending(watched);
+    else notices.denied(look, node, properties);
+  }
+
+  return {
+    announce,
+    admit(watch) {
+      const { look, target } = watch;
+      const { node, isKept = false } = target;
+      const properties = selected(target);
+      // A poll that keeps nothing is a read like any other.
+      if (look.via === "poll" && !isKept) {
+        const isGranted = properties.some((name) => access.judge(look, node, name, "watch").is === "granted");
+        if (isGranted) return notices.fetched(look, node, properties);
+        notices.denied(look, node, properties);
+        return;
+      }
+      if (isKept) {
+        return announce({
+          look: { ...look, via: "subscription" },
+          node,
+          properties,
+          id: `${watch.id}`,
+          isKept,
+        });
+      }
+      const id = announced.get(watch) ?? watch.id ?? randomBytes(9).toString("base64url");
+      announced.set(watch, id);
+      return announce({ look, node, properties, id, isKept });
+    },
+    leave(watch) {
+      const id = announced.get(watch);
+      const { caller } = watch.look;
+      if (id === undefined || caller === undefined) return;
+      announced.delete(watch);
+      notices.ended(watch.target.node, caller.address.text, id);
+    },
+    ended: (node, watcher, id) => notices.ended(node, watcher.text, id),
+  };
+}
+
+function isShutOut({ is, ground }: Verdict): boolean {
+  return is === "blocked" || "block" in ground || ("answer" in ground && ground.answer === "polite");
+}
