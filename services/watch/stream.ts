@@ -3,45 +3,18 @@
 //
 // The transport pulls: when nothing is owed, the next watches are joined. Until the last of them is live, every delivery
 // carries the cursor that the reader came with, so that whoever is cut off in the middle of a snapshot gets it again.
-import { randomBytes } from "node:crypto";
-import { propertyRemoved, streamEvent, type TidingsEvent } from "../core/event.ts";
+import type { TidingsEvent } from "../core/event.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Turn } from "../policy/policies.ts";
-import { placeOf } from "../store/subjects.ts";
-import { type Change, share } from "./change.ts";
-import type { Doorkeeper } from "./doorkeeper.ts";
-import type { History, Start } from "./history.ts";
+import { Floors } from "./floors.ts";
+import type { Start } from "./history.ts";
 import type { Arrival } from "./hub.ts";
-import { type JoinDeps, join } from "./joining.ts";
-import { type Delivery, Session, type Tally } from "./session.ts";
+import { join } from "./joining.ts";
+import { type Delivery, Session } from "./session.ts";
+import type { StreamDeps, StreamOptions } from "./stream-options.ts";
 import type { Target } from "./target.ts";
+import { Teller } from "./teller.ts";
 import { Watch, type WatchOwner } from "./watch.ts";
-
-export interface StreamDeps extends JoinDeps {
-  readonly tally: Tally;
-  /** How long after it was stored an event was handed to its transport, in ms. */
-  readonly onSent: (afterMs: number) => void;
-  readonly history: History;
-  readonly now: () => number;
-  readonly access: WatchOwner["access"];
-  readonly doorkeeper: Pick<Doorkeeper, "admit" | "leave">;
-  /** There may be something for this stream to take, once the run of facts is through. */
-  readonly touched: (stream: Stream) => void;
-}
-
-export interface StreamOptions {
-  readonly caller: Caller;
-  /** How its reader reads: poll, sse, websocket. */
-  readonly via: string;
-  readonly start: Start;
-  /** There may be something to take. */
-  readonly onReady: () => void;
-  /** What the watched node or the watch itself became: for whoever keeps subscriptions. */
-  readonly onNode?: ((watch: Watch, change: Change) => void) | undefined;
-  readonly onStopped?: ((watch: Watch) => void) | undefined;
-  /** The owner of the watched node has decided anew. */
-  readonly onTurned?: ((watch: Watch, turn: Turn) => void) | undefined;
-}
 
 /** Snapshots that one stream takes at a time. */
 const joinedAtOnce = 8;
@@ -54,12 +27,13 @@ export class Stream implements WatchOwner, Disposable {
   readonly #deps: StreamDeps;
   readonly #options: StreamOptions;
   readonly #session: Session;
+  readonly #teller: Teller;
   readonly #watches = new Set<Watch>();
   /** Watches whose snapshot is still to be taken. */
   #waiting: Watch[] = [];
   #joining = 0;
   /** Where to resume because of each watch that is not live yet. */
-  readonly #floors = new Map<Watch, Start>();
+  readonly #floors = new Floors();
   /** Of those, the watches that the stream began with, or began anew with. */
   #first = new Set<Watch>();
   /** Watches that were live and take another snapshot, of what was granted in addition. */
@@ -67,7 +41,6 @@ export class Stream implements WatchOwner, Disposable {
   #opened = Promise.withResolvers<void>();
   #hasBegun = false;
   #isOpen = false;
-  #announced = 0;
   #ended = false;
   #retry: NodeJS.Timeout | undefined;
 
@@ -78,15 +51,17 @@ export class Stream implements WatchOwner, Disposable {
     this.via = options.via;
     this.access = deps.access;
     this.#session = new Session(options.start.text, () => this.#reset(), deps.tally);
+    const reader = options.caller?.address.text ?? "anonymous";
+    this.#teller = new Teller(this.#session, deps, reader, options.start.position ?? 0);
     // Nobody may be waiting for it.
     this.#opened.promise.catch(() => undefined);
     this.#session.hold(options.start.text);
-    if (options.start.isLost) this.#tellOfStream("reset");
   }
 
   /** Begins with what was added so far. Resolves when the first snapshots are in. @throws LogUnavailable */
   async open(): Promise<void> {
     this.#hasBegun = true;
+    if (this.#options.start.isLost) this.#tellOfStream("reset");
     this.#first = new Set(this.#watches);
     this.#holdLowest();
     if (this.#first.size === 0) this.#tellOfStream("live");
@@ -103,7 +78,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#deps.hub.add(watch);
     this.#floors.set(watch, start);
     this.#waiting.push(watch);
-    if (start.isLost && !this.#options.start.isLost) this.#tellOfStream("reset", namedBy(watch));
+    if (start.isLost && !this.#options.start.isLost) this.#tellOfStream("reset", watch);
     if (!this.#hasBegun) return watch;
     this.#holdLowest();
     this.#options.onReady();
@@ -134,22 +109,20 @@ export class Stream implements WatchOwner, Disposable {
   /** Owes the reader an event that is no property's. */
   announce(event: TidingsEvent): void {
     if (this.#ended) return;
-    this.#session.offer(
-      `announced ${++this.#announced}`,
-      share(event, this.#announced, this.#cursor(), undefined),
-    );
-    this.#deps.touched(this);
+    this.#teller.announce(event);
+    this.#options.onTouched();
   }
 
   /** Tells the reader how far it has come, unless it knows or is still on its way there. */
   bookmark(): void {
-    if (this.#floors.size > 0 || !this.#session.isEmpty || this.#session.last === this.#cursor()) return;
+    if (!this.#floors.isEmpty || !this.#session.isEmpty || this.#session.last === this.#teller.cursor())
+      return;
     this.#tellOfStream("bookmark");
   }
 
   /** Everything that the stream watches is live. */
   get isLive(): boolean {
-    return this.#floors.size === 0;
+    return this.#floors.isEmpty;
   }
 
   /** Where the feed stands, for a reader that has been told all of it. */
@@ -173,7 +146,7 @@ export class Stream implements WatchOwner, Disposable {
       if (!change.isThere) return;
     }
     this.#session.offer(change.subject, shared());
-    this.#deps.touched(this);
+    this.#options.onTouched();
   }
 
   stopped(watch: Watch): void {
@@ -183,7 +156,10 @@ export class Stream implements WatchOwner, Disposable {
 
   turned(watch: Watch, turn: Turn, lost: ReadonlyMap<string, number>, hasGrown: boolean): void {
     const { position, before, after } = turn;
-    if (lost.size > 0) this.#takeBack(lost, position);
+    if (lost.size > 0) {
+      this.#teller.takeBack(lost, position);
+      this.#options.onTouched();
+    }
     this.#options.onTurned?.(watch, turn);
     if (!this.#watches.has(watch)) return;
     if (watch.stage !== "live") {
@@ -251,30 +227,12 @@ export class Stream implements WatchOwner, Disposable {
       const owed = watch.owes(change);
       if (owed === undefined) continue;
       if (change.name === "") this.#options.onNode?.(watch, change);
-      const isHidden = owed === "removal";
-      const revision = isHidden ? (watch.hiddenSince(change) || joined.position) - hidden++ : change.revision;
-      const event = isHidden ? this.#removal(change, revision) : change.event(owed);
-      this.#session.present(change.subject, share(event, revision, this.#cursor(), undefined));
+      if (owed === "removal") {
+        this.#teller.presentRemoval(change, (watch.hiddenSince(change) || joined.position) - hidden++);
+      } else this.#teller.present(change, owed);
     }
     watch.goLive(joined.position, joined.ahead);
     this.#joined(watch, true);
-  }
-
-  /** Tells of properties that its reader may not see any more what it would be told had they been deleted one after the other. */
-  #takeBack(lost: ReadonlyMap<string, number>, position: number): void {
-    const newestFirst = [...lost].sort(([, a], [, b]) => b - a);
-    const removals = newestFirst.map(([subject], index) => ({ subject, revision: position - index }));
-    const cursor = this.#deps.history.cursor(Math.max(position, this.#deps.hub.position));
-    for (const { subject, revision } of removals.reverse()) {
-      const event = this.#removal(placeOf(subject), revision);
-      this.#session.offer(subject, share(event, revision, cursor, undefined));
-    }
-    this.#deps.touched(this);
-  }
-
-  #removal({ address, name }: Pick<Change, "address" | "name">, revision: number): TidingsEvent {
-    const change = { epoch: this.#deps.epoch, node: address.text, name, revision };
-    return propertyRemoved({ ...change, timeMs: this.#deps.now() }, "deleted");
   }
 
   /** Its reader goes on from before the turn until it has been shown what the turn granted. */
@@ -293,7 +251,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#holdLowest();
     const isAgain = this.#again.delete(watch);
     if (!this.#first.delete(watch)) {
-      if (isThere && !isAgain) this.#tellOfStream("live", namedBy(watch));
+      if (isThere && !isAgain) this.#tellOfStream("live", watch);
     } else if (this.#first.size === 0) {
       this.#tellOfStream("live");
     }
@@ -317,33 +275,13 @@ export class Stream implements WatchOwner, Disposable {
   }
 
   #holdLowest(): void {
-    let lowest: Start | undefined;
-    for (const start of this.#floors.values()) {
-      if (lowest === undefined || rank(start) < rank(lowest)) lowest = start;
-    }
+    const { lowest } = this.#floors;
     if (lowest === undefined) this.#session.lift();
     else this.#session.hold(lowest.text);
   }
 
-  #tellOfStream(kind: "live" | "reset" | "bookmark", data: Record<string, string> = {}): void {
-    const about = this.caller?.address.text ?? "anonymous";
-    const id = `${this.#deps.epoch}-${randomBytes(9).toString("base64url")}`;
-    const event = streamEvent(kind, about, id, this.#deps.now(), data);
-    const key = `${kind} ${data.subscription ?? ""}`;
-    this.#session.offer(key, share(event, ++this.#announced, this.#cursor(), undefined));
-    this.#deps.touched(this);
+  #tellOfStream(kind: "live" | "reset" | "bookmark", watch?: Watch): void {
+    this.#teller.ofStream(kind, watch);
+    this.#options.onTouched();
   }
-
-  #cursor(): string {
-    return this.#deps.history.cursor(Math.max(this.#deps.hub.position, this.#options.start.position ?? 0));
-  }
-}
-
-function namedBy({ id }: Watch): Record<string, string> {
-  return id === undefined ? {} : { subscription: id };
-}
-
-/** Whoever may have missed something for good comes before whoever knows nothing. */
-function rank({ position, isLost }: Start): number {
-  return isLost ? -1 : (position ?? 0);
 }

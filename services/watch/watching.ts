@@ -113,6 +113,11 @@ export function openWatching(deps: WatchDeps): Watching {
     for (const stream of all) ready.get(stream)?.();
   }
 
+  function touch(stream: Stream): void {
+    if (touched.size === 0) queueMicrotask(flush);
+    touched.add(stream);
+  }
+
   const bookmarks = setInterval(() => {
     for (const stream of ready.keys()) stream.bookmark();
   }, bookmarkMs);
@@ -132,10 +137,6 @@ export function openWatching(deps: WatchDeps): Watching {
     access,
     doorkeeper: deps.doorkeeper,
     known: follower.known,
-    touched(stream: Stream) {
-      if (touched.size === 0) queueMicrotask(flush);
-      touched.add(stream);
-    },
   };
 
   async function open({ caller, via, targets, own, after, onReady }: StreamRequest): Promise<Watcher> {
@@ -148,6 +149,7 @@ export function openWatching(deps: WatchDeps): Watching {
       via,
       start,
       onReady,
+      onTouched: () => touch(stream),
       onNode: (...args: Parameters<Own["onNode"]>) => mine.onNode(...args),
       onStopped: (watch: Parameters<Own["onStopped"]>[0]) => mine.onStopped(watch),
       onTurned: (...args: Parameters<Own["onTurned"]>) => mine.onTurned(...args),

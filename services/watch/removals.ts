@@ -1,0 +1,38 @@
+// Removals: what a reader is told of properties that it may not see any more, exactly as if they had been deleted.
+// In: properties that it knows, the place in the log where they were hidden. Out: the events of a deletion, one after the other. Never: a word that a deletion would not say.
+import type { Address } from "../core/address.ts";
+import { propertyRemoved } from "../core/event.ts";
+import { placeOf } from "../store/subjects.ts";
+import { share } from "./change.ts";
+import type { SharedEvent } from "./session.ts";
+
+export interface Removing {
+  readonly epoch: string;
+  readonly cursor: string;
+  readonly nowMs: number;
+}
+
+/** A property is removed at a revision that it never had. */
+export function removal(
+  { address, name }: { readonly address: Address; readonly name: string },
+  revision: number,
+  { epoch, cursor, nowMs }: Removing,
+): SharedEvent {
+  const event = propertyRemoved({ epoch, node: address.text, name, revision, timeMs: nowMs }, "deleted");
+  return share(event, revision, cursor, undefined);
+}
+
+/**
+ * @param lost revisions by subject
+ * @param position where they were hidden; each gets another revision up to it, past the one that its reader knows
+ */
+export function removals(
+  lost: ReadonlyMap<string, number>,
+  position: number,
+  removing: Removing,
+): readonly { readonly subject: string; readonly shared: SharedEvent }[] {
+  const newestFirst = [...lost].sort(([, a], [, b]) => b - a);
+  return newestFirst
+    .map(([subject], index) => ({ subject, shared: removal(placeOf(subject), position - index, removing) }))
+    .reverse();
+}

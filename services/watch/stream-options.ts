@@ -1,0 +1,36 @@
+// What a stream is opened with: by the broker for all streams, and for each by whoever reads it.
+// In: nothing. Out: types. Never: a default.
+import type { Caller } from "../core/principal.ts";
+import type { Turn } from "../policy/policies.ts";
+import type { Change } from "./change.ts";
+import type { Doorkeeper } from "./doorkeeper.ts";
+import type { History, Start } from "./history.ts";
+import type { JoinDeps } from "./joining.ts";
+import type { Tally } from "./session.ts";
+import type { Watch, WatchOwner } from "./watch.ts";
+
+export interface StreamDeps extends JoinDeps {
+  readonly tally: Tally;
+  /** How long after it was stored an event was handed to its transport, in ms. */
+  readonly onSent: (afterMs: number) => void;
+  readonly history: History;
+  readonly now: () => number;
+  readonly access: WatchOwner["access"];
+  readonly doorkeeper: Pick<Doorkeeper, "admit" | "leave">;
+}
+
+export interface StreamOptions {
+  readonly caller: Caller;
+  /** How its reader reads: poll, sse, websocket. */
+  readonly via: string;
+  readonly start: Start;
+  /** There may be something to take. */
+  readonly onReady: () => void;
+  /** There may be, once the run of facts is through. */
+  readonly onTouched: () => void;
+  /** What the watched node or the watch itself became: for whoever keeps subscriptions. */
+  readonly onNode?: ((watch: Watch, change: Change) => void) | undefined;
+  readonly onStopped?: ((watch: Watch) => void) | undefined;
+  /** The owner of the watched node has decided anew. */
+  readonly onTurned?: ((watch: Watch, turn: Turn) => void) | undefined;
+}

@@ -1,0 +1,79 @@
+// The teller: puts into words what a stream owes its reader.
+// In: changes, losses, events of the stream itself. Out: deliveries in the session, each with its cursor. Never: a decision about what is owed.
+import { randomBytes } from "node:crypto";
+import { streamEvent, type TidingsEvent } from "../core/event.ts";
+import { type Change, share } from "./change.ts";
+import type { History } from "./history.ts";
+import type { Hub } from "./hub.ts";
+import { removal, removals } from "./removals.ts";
+import type { Session } from "./session.ts";
+import type { Watch } from "./watch.ts";
+
+export interface TellerDeps {
+  readonly epoch: string;
+  readonly hub: Hub;
+  readonly history: History;
+  readonly now: () => number;
+}
+
+export class Teller {
+  readonly #session: Session;
+  readonly #deps: TellerDeps;
+  /** The account, or `anonymous`. */
+  readonly #reader: string;
+  /** Where the reader left off: no cursor of the stream lies before it. */
+  readonly #from: number;
+  #announced = 0;
+
+  constructor(session: Session, deps: TellerDeps, reader: string, from: number) {
+    this.#session = session;
+    this.#deps = deps;
+    this.#reader = reader;
+    this.#from = from;
+  }
+
+  /** An event that is no property's. */
+  announce(event: TidingsEvent): void {
+    const shared = share(event, ++this.#announced, this.cursor(), undefined);
+    this.#session.offer(`announced ${this.#announced}`, shared);
+  }
+
+  /** An event of the stream itself. */
+  ofStream(kind: "live" | "reset" | "bookmark", watch?: Watch): void {
+    const id = `${this.#deps.epoch}-${randomBytes(9).toString("base64url")}`;
+    const data: Record<string, string> = watch?.id === undefined ? {} : { subscription: watch.id };
+    const event = streamEvent(kind, this.#reader, id, this.#deps.now(), data);
+    const key = `${kind} ${data.subscription ?? ""}`;
+    this.#session.offer(key, share(event, ++this.#announced, this.cursor(), undefined));
+  }
+
+  /** What a snapshot shows. */
+  present(change: Change, as: "live" | "snapshot"): void {
+    this.#session.present(change.subject, share(change.event(as), change.revision, this.cursor(), undefined));
+  }
+
+  /** What a snapshot does not show any more. */
+  presentRemoval(change: Change, revision: number): void {
+    this.#session.present(change.subject, removal(change, revision, this.#removing(0)));
+  }
+
+  /** What its reader may not see any more is taken from it as a deletion would. */
+  takeBack(lost: ReadonlyMap<string, number>, position: number): void {
+    for (const { subject, shared } of removals(lost, position, this.#removing(position))) {
+      this.#session.offer(subject, shared);
+    }
+  }
+
+  /** Where a reader stands that has been told everything up to now. */
+  cursor(): string {
+    return this.#cursorAt(0);
+  }
+
+  #removing(position: number) {
+    return { epoch: this.#deps.epoch, cursor: this.#cursorAt(position), nowMs: this.#deps.now() };
+  }
+
+  #cursorAt(position: number): string {
+    return this.#deps.history.cursor(Math.max(position, this.#deps.hub.position, this.#from));
+  }
+}
