@@ -129,6 +129,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     history,
     subscriptions,
     book: policies.book,
+    visibilities: properties.visibilities,
     access,
     doorkeeper,
     notices,

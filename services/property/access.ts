@@ -21,7 +21,7 @@ import { allows, type Caller, type Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Book } from "../policy/policies.ts";
-import type { Types } from "./types.ts";
+import type { Visibilities } from "./visibilities.ts";
 
 /** Somebody who looks, and what it tells of itself. */
 export interface Look {
@@ -68,13 +68,13 @@ export interface Witness {
 
 export const nothingDisclosed: ReadonlyMap<string, Json> = new Map();
 
-export function openAccess(book: Book, types: Types): Access {
+export function openAccess(book: Book, visibilities: Pick<Visibilities, "of" | "changed">): Access {
   // Until groups have members nobody is one.
   const isMember = (): boolean => false;
 
   function inquiryOf(look: Look, owner: Address, name: string, right: Grantable, given?: Decisions): Inquiry {
     const account = rootOf(owner).text;
-    const visibility = name === "" ? visibilityOfUnknown : types.visibilityOf(owner, name);
+    const visibility = name === "" ? visibilityOfUnknown : visibilities.of(owner, name);
     const inquirer = inquirerOf(look);
     return {
       owner: account,
@@ -104,7 +104,7 @@ export function openAccess(book: Book, types: Types): Access {
       reaches(look.caller, name, right) && isGranted(look, owner, name, right),
     audience(owner, name) {
       const account = rootOf(owner).text;
-      const visibility = name === "" ? visibilityOfUnknown : types.visibilityOf(owner, name);
+      const visibility = name === "" ? visibilityOfUnknown : visibilities.of(owner, name);
       return (look) => {
         const { caller } = look;
         if (!reaches(caller, name, "watch")) return false;
@@ -137,8 +137,10 @@ export function openAccess(book: Book, types: Types): Access {
       const block = blockOf(inquiry);
       return block && unblocked(inquiry).is === "granted" ? block[1].position : undefined;
     },
-    hasChanged: ({ caller }, owner, since) =>
-      changedFor(book.of(rootOf(owner).text), caller?.address.text) > since,
+    hasChanged({ caller }, owner, since) {
+      const decided = changedFor(book.of(rootOf(owner).text), caller?.address.text);
+      return Math.max(decided, visibilities.changed(owner)) > since;
+    },
     hasLifted: (owner, since) => book.of(rootOf(owner).text).lifted > since,
     hasGrown(look, owner, before, after) {
       const asked = { owner, inquirer: inquirerOf(look), right: "watch", name: "*", isMember } as const;

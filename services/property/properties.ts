@@ -13,12 +13,14 @@ import { type NodeService, openNodes } from "./nodes.ts";
 import { openReader, type Reader } from "./reader.ts";
 import { openRenewer, type Renewer } from "./renewer.ts";
 import { openTypes, type Types } from "./types.ts";
+import type { Visibilities } from "./visibilities.ts";
 import { openWriter, type Writer } from "./writer.ts";
 
 export { type Access, type Audience, type Look, nothingDisclosed, type Witness } from "./access.ts";
 export type { OnceKey } from "./once.ts";
 export type { NodeShape } from "./reader.ts";
 export type { TypeShape } from "./types.ts";
+export type { Retyping, Visibilities } from "./visibilities.ts";
 export { type Condition, requireOwner, type Terms, type ValueWish } from "./wishes.ts";
 
 export interface PropertyService extends AsyncDisposable {
@@ -29,6 +31,7 @@ export interface PropertyService extends AsyncDisposable {
   readonly types: Types;
   readonly access: Access;
   /** Ends the leases of a fact whose time has come. */
+  readonly visibilities: Pick<Visibilities, "listen">;
   settle(fact: Fact): Soon<Fact | undefined>;
   /** How many properties are leased. */
   leased(): number;
@@ -69,7 +72,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
   const leases: Leases = openLeases({ log, heads, follower, now, keeper, onTrouble, onEnded: onLeaseEnded });
   const counts = openNameCounts(log, follower);
   const nodes = openNodes({ log, heads, changes, now, keeper });
-  const access = openAccess(book, types);
+  const access = openAccess(book, types.visibilities);
   const reader = openReader({ log, follower, leases, access, witness, now });
   const writer = openWriter({ changes, heads, leases, types, counts, access, now, keeper });
   const renewer = openRenewer({ changes, leases, follower, access, now, keeper });
@@ -80,6 +83,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     nodes,
     types,
     access,
+    visibilities: types.visibilities,
     settle: leases.settle,
     leased: () => leases.size,
     async [Symbol.asyncDispose]() {

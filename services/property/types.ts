@@ -5,7 +5,6 @@ import { type Address, makeAddress, type PropertyName, rootOf } from "../core/ad
 import type { TypeFact } from "../core/fact.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
-import { matchNames } from "../core/name-pattern.ts";
 import { type Visibility, visibilityOfUnknown } from "../core/policy.ts";
 import { Refusal, type RefusalError } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
@@ -18,6 +17,8 @@ import { compileTrusted, type Validate } from "./ajv.ts";
 import type { Changes } from "./change.ts";
 import { openSchemaCheck, type SchemaVerdict } from "./schema-check.ts";
 import { loadShippedTypes } from "./shipped-types.ts";
+import { typeOf } from "./type-facts.ts";
+import { openVisibilities, type Visibilities } from "./visibilities.ts";
 
 export interface TypeShape {
   readonly name: string;
@@ -33,8 +34,7 @@ export interface TypeWish {
 }
 
 export interface Types extends AsyncDisposable {
-  /** @param name a property's, or a pattern */
-  visibilityOf(owner: Address, name: string): Visibility;
+  readonly visibilities: Pick<Visibilities, "of" | "changed" | "listen">;
   /** @param at where in the body the value stands. @throws Refusal `value-invalid` with pointers that begin there */
   check(owner: Address, name: PropertyName, value: Json, at: string): Soon<void>;
   list(): readonly TypeShape[];
@@ -67,8 +67,11 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
     shipped.set(name, { name, schema, visibility, source: "shipped", validate: compileTrusted(schema) });
   }
   const ofDomain = new Map<string, TypeShape>();
-  /** Visibility by account and name; the schemas stay in the log until a value must fit one. */
-  const custom = new Map<string, Visibility>();
+  // Accounts' own schemas stay in the log until a value must fit one.
+  const visibilities = openVisibilities(
+    follower,
+    new Map([...shipped].map(([name, { visibility }]) => [name, visibility])),
+  );
   const positions = new Map<string, number>();
   const checker = openSchemaCheck();
   const listening = follower.listen({ take });
@@ -78,15 +81,10 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
     const { address, kind, name } = placeOf(fact.subject);
     if (kind !== "type") return;
     positions.set(fact.subject, fact.position);
-    const type = decodeType(fact);
-    if (address.local === "") {
-      if (type) ofDomain.set(name, typeShape(name, type, "domain"));
-      else ofDomain.delete(name);
-    } else if (type) {
-      custom.set(ownKey(address, name), type.visibility ?? visibilityOfUnknown);
-    } else {
-      custom.delete(ownKey(address, name));
-    }
+    const type = typeOf(fact);
+    if (address.local !== "") return;
+    if (type) ofDomain.set(name, typeShape(name, type, "domain"));
+    else ofDomain.delete(name);
   }
 
   function get(name: string): TypeShape | undefined {
@@ -99,7 +97,7 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
     if (schema !== undefined) return checkAgainst(schema, value, at);
     const trusted = shipped.get(name);
     if (trusted !== undefined) return refuse(trusted.validate(value), at);
-    if (custom.size === 0 || !custom.has(ownKey(owner, name))) return;
+    if (!visibilities.hasOwn(owner, name)) return;
     return checkOwn(owner, name, value, at);
   }
 
@@ -114,7 +112,7 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
 
   async function ownSchema(owner: Address, name: string): Promise<TypeFact["schema"] | undefined> {
     const fact = await heads.get(subjectOf(rootOf(owner), "type", name));
-    return fact && decodeType(fact)?.schema;
+    return fact && typeOf(fact)?.schema;
   }
 
   async function put(
@@ -140,7 +138,7 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
         const fact = known.get(subject);
         return {
           appends: [{ subject, body: JSON.stringify(type), expected: fact?.position ?? 0 }],
-          outcome: fact === undefined || decodeType(fact) === undefined,
+          outcome: fact === undefined || typeOf(fact) === undefined,
         };
       },
     });
@@ -154,7 +152,7 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
       writes: [subject],
       decide: (known) => {
         const fact = known.get(subject);
-        if (fact === undefined || decodeType(fact) === undefined) return { appends: [], outcome: undefined };
+        if (fact === undefined || typeOf(fact) === undefined) return { appends: [], outcome: undefined };
         const gone = { subject, body: "{}", expected: fact.position, keepSeconds: tombstoneSeconds };
         return { appends: [gone], outcome: undefined };
       },
@@ -168,20 +166,8 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
     if (fact) await follower.known(fact.position);
   }
 
-  /** A pattern is as open as the most open type that it selects. */
-  function widestOf(pattern: string): Visibility {
-    const matches = matchNames([pattern]);
-    for (const name of [...ofDomain.keys(), ...shipped.keys()]) {
-      if (matches(name) && get(name)?.visibility === "public") return "public";
-    }
-    return visibilityOfUnknown;
-  }
-
   return {
-    visibilityOf(owner, name) {
-      if (name.endsWith("*")) return widestOf(name);
-      return get(name)?.visibility ?? custom.get(ownKey(owner, name)) ?? visibilityOfUnknown;
-    },
+    visibilities,
     check,
     list: () =>
       [...new Set([...shipped.keys(), ...ofDomain.keys()])].sort().map((name) => get(name) as TypeShape),
@@ -192,14 +178,14 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
       const { facts } = await log.snapshot([factsOfNode(rootOf(owner), "type")]);
       const types: TypeShape[] = [];
       for (const fact of facts) {
-        const type = decodeType(fact);
+        const type = typeOf(fact);
         if (type) types.push(typeShape(placeOf(fact.subject).name, type, "custom"));
       }
       return types;
     },
     async getOwn(owner, name) {
       const fact = await log.last(subjectOf(rootOf(owner), "type", name));
-      const type = fact && decodeType(fact);
+      const type = fact && typeOf(fact);
       return type && typeShape(name, type, "custom");
     },
     async putOwn(owner, name, wish) {
@@ -213,22 +199,14 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
     removeOwn: async (owner, name) => await remove(rootOf(owner), name),
     async [Symbol.asyncDispose]() {
       listening[Symbol.dispose]();
+      visibilities[Symbol.dispose]();
       await checker[Symbol.asyncDispose]();
     },
   };
 }
 
-function decodeType(fact: Fact): TypeFact | undefined {
-  const type = JSON.parse(fact.body) as Partial<TypeFact>;
-  return type.schema === undefined ? undefined : (type as TypeFact);
-}
-
 function typeShape(name: string, type: TypeFact, source: TypeShape["source"]): TypeShape {
   return { name, schema: type.schema, visibility: type.visibility ?? visibilityOfUnknown, source };
-}
-
-function ownKey(owner: Address, name: string): string {
-  return `${rootOf(owner).text} ${name}`;
 }
 
 async function guarded(ask: () => Promise<SchemaVerdict>): Promise<SchemaVerdict> {

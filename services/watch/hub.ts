@@ -3,6 +3,7 @@
 import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import type { Book, Turn } from "../policy/policies.ts";
+import type { Retyping, Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
@@ -26,6 +27,8 @@ export interface Listening {
   take(arrival: Arrival): void;
   /** The owner of the place has decided anew who may know what. */
   turned(turn: Turn): void;
+  /** A property type has become more open, or less. */
+  retyped(retyping: Retyping): void;
 }
 
 export interface Hub extends Disposable {
@@ -41,6 +44,7 @@ export interface Hub extends Disposable {
 
 export interface HubDeps extends ChangeDeps {
   readonly book: Book;
+  readonly visibilities: Pick<Visibilities, "listen">;
   readonly follower: Follower;
   readonly history: History;
 }
@@ -67,6 +71,11 @@ export function openHub(deps: HubDeps): Hub {
   const turning = book.listen((turn) => {
     for (const place of ofAccount.get(turn.owner) ?? []) {
       for (const listening of place.listeners) listening.turned(turn);
+    }
+  });
+  const retyping = deps.visibilities.listen((one) => {
+    for (const place of one.owner === undefined ? places.values() : (ofAccount.get(one.owner) ?? [])) {
+      for (const listening of place.listeners) listening.retyped(one);
     }
   });
 
@@ -159,6 +168,7 @@ export function openHub(deps: HubDeps): Hub {
     [Symbol.dispose]() {
       following[Symbol.dispose]();
       turning[Symbol.dispose]();
+      retyping[Symbol.dispose]();
     },
   };
 }

@@ -14,7 +14,7 @@ import { type Delivery, Session } from "./session.ts";
 import type { StreamDeps, StreamOptions } from "./stream-options.ts";
 import type { Target } from "./target.ts";
 import { Teller } from "./teller.ts";
-import { Watch, type WatchOwner } from "./watch.ts";
+import { type Turned, Watch, type WatchOwner } from "./watch.ts";
 
 /** Snapshots that one stream takes at a time. */
 const joinedAtOnce = 8;
@@ -154,17 +154,16 @@ export class Stream implements WatchOwner, Disposable {
     this.drop(watch);
   }
 
-  turned(watch: Watch, turn: Turn, lost: ReadonlyMap<string, number>, hasGrown: boolean): void {
-    const { position, before, after } = turn;
+  turned(watch: Watch, { position, lost, hasGrown, isBlock }: Turned, turn?: Turn): void {
     if (lost.size > 0) {
       this.#teller.takeBack(lost, position);
       this.#options.onTouched();
     }
-    this.#options.onTurned?.(watch, turn);
+    if (turn) this.#options.onTurned?.(watch, turn);
     if (!this.#watches.has(watch)) return;
     if (watch.stage !== "live") {
       // What its reader knew from before may be hidden now; a block alone is seen to when the snapshot is in.
-      if (watch.start.position !== undefined && before.blocks === after.blocks) this.#reset();
+      if (watch.start.position !== undefined && !isBlock) this.#reset();
     } else if (hasGrown) {
       this.#joinAgain(watch, position);
     }

@@ -3,7 +3,7 @@
 import { matchNames } from "../core/name-pattern.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Turn } from "../policy/policies.ts";
-import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
+import { type Access, type Look, nothingDisclosed, type Retyping } from "../property/properties.ts";
 import { placeOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
 import type { Start } from "./history.ts";
@@ -22,8 +22,18 @@ export interface WatchOwner {
   tell(watch: Watch, arrival: Arrival): void;
   /** The watch's filter took too long. */
   stopped(watch: Watch): void;
-  /** The owner of its target has decided anew: these properties, by subject, are its reader's no more. */
-  turned(watch: Watch, turn: Turn, lost: ReadonlyMap<string, number>, hasGrown: boolean): void;
+  /** @param turn of its target's owner, where it was one */
+  turned(watch: Watch, turned: Turned, turn?: Turn): void;
+}
+
+/** What a decision of its owner, or a type that became more or less open, does to a watch. */
+export interface Turned {
+  readonly position: number;
+  /** Revisions of the properties that are its reader's no more, by subject. */
+  readonly lost: ReadonlyMap<string, number>;
+  readonly hasGrown: boolean;
+  /** Nothing but a block came or went: what whoever was away has lost by it, the snapshot will tell. */
+  readonly isBlock: boolean;
 }
 
 /** What a reader is owed of something that a snapshot shows. */
@@ -66,14 +76,25 @@ export class Watch implements Listening {
 
   /** What it may not see any more is taken from its reader at once; what it may see in addition, a new snapshot brings. */
   turned(turn: Turn): void {
+    const { owner, before, after, position } = turn;
+    const hasGrown = this.#owner.access.hasGrown(this.look, owner, before, after);
+    const isBlock = before.blocks !== after.blocks;
+    this.#owner.turned(this, { position, lost: this.#lose(), hasGrown, isBlock }, turn);
+  }
+
+  retyped({ name, position, isWider }: Retyping): void {
+    if (!this.#matches(name)) return;
+    this.#owner.turned(this, { position, lost: this.#lose(), hasGrown: isWider, isBlock: false });
+  }
+
+  #lose(): ReadonlyMap<string, number> {
     const lost = new Map<string, number>();
     for (const [subject, revision] of this.#told) {
       const { address, name } = placeOf(subject);
       if (!this.#owner.access.audience(address, name)(this.look)) lost.set(subject, revision);
     }
     for (const subject of lost.keys()) this.#told.delete(subject);
-    const { owner, before, after } = turn;
-    this.#owner.turned(this, turn, lost, this.#owner.access.hasGrown(this.look, owner, before, after));
+    return lost;
   }
 
   /** Its snapshot is being taken from now on. @returns which attempt this is */

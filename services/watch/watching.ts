@@ -5,7 +5,7 @@ import type { Cursor } from "../core/cursor.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Book } from "../policy/policies.ts";
-import { type Access, nothingDisclosed } from "../property/properties.ts";
+import { type Access, nothingDisclosed, type Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
@@ -82,6 +82,7 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing" | "own"> 
   readonly history: History;
   readonly subscriptions: Pick<Subscriptions, "of" | "end">;
   readonly book: Book;
+  readonly visibilities: Pick<Visibilities, "listen">;
   /** Who may see what: asked at delivery. */
   readonly access: Access;
   readonly doorkeeper: Pick<Doorkeeper, "admit" | "leave">;
@@ -100,7 +101,14 @@ export function openWatching(deps: WatchDeps): Watching {
   const { log, follower, history, subscriptions, access, now } = deps;
   const { epoch } = log;
   const { audience } = access;
-  const hub = openHub({ epoch, book: deps.book, follower, history, audience });
+  const hub = openHub({
+    epoch,
+    book: deps.book,
+    visibilities: deps.visibilities,
+    follower,
+    history,
+    audience,
+  });
   const ready = new Map<Stream, () => void>();
   const touched = new Set<Stream>();
   const owns = new Set<Own>();

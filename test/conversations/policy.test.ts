@@ -110,6 +110,33 @@ describe.each(stages)("policies on the %s log", (stage) => {
     await carol.hears("property.changed", { name: "travel", value: oslo });
   });
 
+  test("a type that becomes more or less open acts on open streams", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    const typed = async (who: Person, path: string, visibility: string): Promise<void> => {
+      const body = { schema: { type: "string" }, visibility };
+      expect((await who.asks("PUT", path, { body })).status).toBeLessThan(300);
+    };
+    const own = `${nodePath(alice.address)}/types/mood`;
+    await typed(alice, own, "contacts");
+    await alice.sets("mood", "fine");
+    const { live } = await bob.watches(alice, "mood");
+    await typed(alice, own, "private");
+    await bob.hears("property.removed", { name: "mood" });
+    await alice.sets("mood", "better");
+    await bob.hearsNothing();
+    await typed(alice, own, "public");
+    await bob.hears("property.changed", { name: "mood", value: "better", reason: "snapshot" });
+    await typed(world.operator, "/v1/types/mood", "private");
+    await bob.hears("property.removed", { name: "mood" });
+    await world.operator.asks("DELETE", "/v1/types/mood");
+    await bob.hears("property.changed", { name: "mood", value: "better" });
+    await typed(alice, own, "private");
+    await bob.leaves();
+    const { snapshot } = await bob.watches(alice, "mood", { after: live.cursor });
+    expect(snapshot.map(({ event }) => event.type)).toEqual(["dev.tidings.stream.reset"]);
+  });
+
   test("writing is granted like anything else, with its leases", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");

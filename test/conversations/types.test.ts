@@ -122,6 +122,7 @@ describe.each(stages)("types on the %s log", (stage) => {
     await alice.sets("mood", "fine");
     await bob.hears("property.changed", { value: "fine" });
     await world.operator.asks("PUT", "/v1/types/mood", { body: { schema: {}, visibility: "private" } });
+    await bob.hears("property.removed", { name: "mood" });
     await alice.sets("mood", "secret");
     await bob.hearsNothing();
     expect(await bob.sees(alice, "mood")).toBeUndefined();

@@ -71,6 +71,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     // Simulated watchers come with their targets in hand.
     subscriptions: { of: async () => ({ held: [], ended: [] }), end: async () => undefined },
     book,
+    visibilities: properties.visibilities,
     access,
     doorkeeper: { admit: () => undefined, leave: () => undefined },
     notices: { of: async () => [] },

@@ -1,0 +1,89 @@
+// Visibilities: how open each property is while its owner has no policy.
+// In: the types that ship, facts of types in log order. Out: a visibility for each owner and name, and word of each change. Never: a schema.
+import { type Address, rootOf } from "../core/address.ts";
+import { matchNames } from "../core/name-pattern.ts";
+import { type Visibility, visibilityOfUnknown } from "../core/policy.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Fact } from "../store/log.ts";
+import { placeOf } from "../store/subjects.ts";
+import { typeOf } from "./type-facts.ts";
+
+/** A type became more open, or less, at a position in the log. */
+export interface Retyping {
+  /** The account whose own type it is; undefined for the whole domain's. */
+  readonly owner: string | undefined;
+  readonly name: string;
+  readonly position: number;
+  readonly isWider: boolean;
+}
+
+export interface Visibilities extends Disposable {
+  /** @param name a property's, or a pattern: that is as open as the most open type that it selects */
+  of(owner: Address, name: string): Visibility;
+  /** Whether an account has a type of its own for this name. */
+  hasOwn(owner: Address, name: string): boolean;
+  /** Where a type of this owner, or of the domain, last became more or less open. */
+  changed(owner: Address): number;
+  listen(onRetyping: (retyping: Retyping) => void): Disposable;
+}
+
+const openness: Record<Visibility, number> = { private: 0, contacts: 1, public: 2 };
+
+export function openVisibilities(follower: Follower, shipped: ReadonlyMap<string, Visibility>): Visibilities {
+  const ofDomain = new Map<string, Visibility>();
+  /** By account and name. */
+  const own = new Map<string, Visibility>();
+  const positions = new Map<string, number>();
+  /** By account; the domain's under the empty name. */
+  const changes = new Map<string, number>();
+  const listeners = new Set<(retyping: Retyping) => void>();
+  const following = follower.listen({ take });
+
+  function take(fact: Fact): void {
+    if (!fact.subject.includes(".type.") || fact.position <= (positions.get(fact.subject) ?? 0)) return;
+    const { address, kind, name } = placeOf(fact.subject);
+    if (kind !== "type") return;
+    positions.set(fact.subject, fact.position);
+    const type = typeOf(fact);
+    const visibility = type && (type.visibility ?? visibilityOfUnknown);
+    const before = of(address, name);
+    const [at, key] = address.local === "" ? [ofDomain, name] : [own, ownKey(address, name)];
+    if (visibility) at.set(key, visibility);
+    else at.delete(key);
+    const after = of(address, name);
+    if (before === after) return;
+    const { position } = fact;
+    const owner = address.local === "" ? undefined : rootOf(address).text;
+    changes.set(owner ?? "", position);
+    const isWider = openness[after] > openness[before];
+    for (const listener of listeners) listener({ owner, name, position, isWider });
+  }
+
+  function of(owner: Address, name: string): Visibility {
+    if (name.endsWith("*")) return widestOf(name);
+    return ofDomain.get(name) ?? shipped.get(name) ?? own.get(ownKey(owner, name)) ?? visibilityOfUnknown;
+  }
+
+  function widestOf(pattern: string): Visibility {
+    const matches = matchNames([pattern]);
+    for (const name of [...ofDomain.keys(), ...shipped.keys()]) {
+      if (matches(name) && (ofDomain.get(name) ?? shipped.get(name)) === "public") return "public";
+    }
+    return visibilityOfUnknown;
+  }
+
+  return {
+    of,
+    hasOwn: (owner, name) => own.size > 0 && own.has(ownKey(owner, name)),
+    changed: (owner) => Math.max(changes.get("") ?? 0, changes.get(rootOf(owner).text) ?? 0),
+    listen(onRetyping) {
+      listeners.add(onRetyping);
+      return { [Symbol.dispose]: () => void listeners.delete(onRetyping) };
+    },
+    [Symbol.dispose]: () => following[Symbol.dispose](),
+  };
+}
+
+function ownKey(owner: Address, name: string): string {
+  return `${rootOf(owner).text} ${name}`;
+}
