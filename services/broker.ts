@@ -12,6 +12,7 @@ import { openHeads } from "./store/heads.ts";
 import type { Log } from "./store/log.ts";
 import {
   openDoorkeeper,
+  openExplain,
   openHistory,
   openNotices,
   openStanding,
@@ -141,6 +142,9 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onSent: (afterMs) => sending.observe(afterMs / 1000),
   });
 
+  const { streamsOf } = watching;
+  const explain = openExplain({ log: facts, access, subscriptions, streamsOf, now });
+
   gauge("tidings_leased_properties", "Properties that hold a lease.", properties.leased);
   gauge("tidings_sessions", "Open streams.", () => watching.streams);
   gauge(
@@ -205,6 +209,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     watching,
     subscriptions,
     watchers,
+    explain,
     origins,
     metrics,
     ailments: whatAils,

@@ -16,11 +16,12 @@ import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { PropertyService } from "../property/properties.ts";
-import type { Subscriptions, Watchers, Watching } from "../watch/watching.ts";
+import type { Explain, Subscriptions, Watchers, Watching } from "../watch/watching.ts";
 import { accountRoutes } from "./accounts.ts";
 import { asyncApi } from "./asyncapi.ts";
 import { authenticator, bearerOf } from "./auth.ts";
 import { eventRoutes } from "./events.ts";
+import { explainRoutes } from "./explain.ts";
 import { healthRoutes } from "./health.ts";
 import { leaseRoutes } from "./leases.ts";
 import { nodeRoutes } from "./nodes.ts";
@@ -45,6 +46,7 @@ export interface HttpDeps {
   readonly watching: Watching;
   readonly subscriptions: Subscriptions;
   readonly watchers: Watchers;
+  readonly explain: Explain;
   /** Origins of pages that may open sockets and streams, besides the broker's own. */
   readonly origins: ReadonlySet<string>;
   readonly metrics: Registry;
@@ -139,6 +141,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   subscriptionRoutes(app, deps);
   policyRoutes(app, deps);
   watcherRoutes(app, deps);
+  explainRoutes(app, deps);
   eventRoutes(app, { ...deps, reader, streams });
   pollRoutes(app, { ...deps, reader, streams });
   socketRoutes(app, { ...deps, streams, callerOf: callerOfUpgrade });

@@ -3,6 +3,7 @@
 //
 // The transport pulls: when nothing is owed, the next watches are joined. Until the last of them is live, every delivery
 // carries the cursor that the reader came with, so that whoever is cut off in the middle of a snapshot gets it again.
+import type { Address } from "../core/address.ts";
 import type { TidingsEvent } from "../core/event.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Turn } from "../policy/policies.ts";
@@ -118,6 +119,10 @@ export class Stream implements WatchOwner, Disposable {
     if (!this.#floors.isEmpty || !this.#session.isEmpty || this.#session.last === this.#teller.cursor())
       return;
     this.#tellOfStream("bookmark");
+  }
+
+  watches(node: Address, name: string): boolean {
+    return [...this.#watches].some((watch) => watch.covers(node, name));
   }
 
   /** Everything that the stream watches is live. */

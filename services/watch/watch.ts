@@ -1,5 +1,6 @@
 // A watch: one target of one stream, from its snapshot to whatever happens there.
 // In: what a snapshot found, arrivals from the hub, turns of policies. Out: what the stream is to be told. Never: an event twice, or one that its caller may not see.
+import type { Address } from "../core/address.ts";
 import { matchNames } from "../core/name-pattern.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Turn } from "../policy/policies.ts";
@@ -119,7 +120,7 @@ export class Watch implements Listening {
   /** What its reader is owed of something that the snapshot shows: asked in the moment in which it is told. */
   owes(change: Change): Owed {
     const { subject, name, isThere, revision } = change;
-    if (!this.#wants(change)) return undefined;
+    if (!this.covers(change.address, name)) return undefined;
     const knew = this.#told.get(subject);
     if (!change.audience(this.look)) {
       this.#told.delete(subject);
@@ -147,7 +148,8 @@ export class Watch implements Listening {
     return this.#owner.access.hiddenSince(this.look, address, name) ?? 0;
   }
 
-  #wants({ address, name }: Change): boolean {
+  /** Whether it selects a property; without a name, a node. */
+  covers(address: Address, name: string): boolean {
     return reaches(this.target, address) && (name === "" || this.#matches(name));
   }
 
@@ -202,7 +204,8 @@ export class Watch implements Listening {
   #pass(arrival: Arrival): void {
     const { change } = arrival;
     const { subject, name, isThere, revision } = change;
-    if (!this.#wants(change) || !change.audience(this.look) || !this.#passes(change, arrival)) return;
+    if (!this.covers(change.address, name) || !change.audience(this.look) || !this.#passes(change, arrival))
+      return;
     if (name !== "" && isThere) this.#told.set(subject, revision);
     else this.#told.delete(subject);
     this.#owner.tell(this, arrival);

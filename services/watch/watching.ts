@@ -10,6 +10,7 @@ import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
+import type { OpenStream } from "./explain.ts";
 import type { History, Start } from "./history.ts";
 import { openHub } from "./hub.ts";
 import type { Notices } from "./notices.ts";
@@ -22,6 +23,7 @@ import { nodeKey, type Target } from "./target.ts";
 import type { WatchWish } from "./wish.ts";
 
 export { openDoorkeeper } from "./doorkeeper.ts";
+export { type Explain, openExplain } from "./explain.ts";
 export { type History, openHistory } from "./history.ts";
 export { openNotices } from "./notices.ts";
 export { type Delivery, toldEvent } from "./session.ts";
@@ -71,6 +73,7 @@ export interface Watching extends Disposable {
   open(request: StreamRequest): Promise<Watcher>;
   /** Somebody registered with this e-mail address. */
   registered(email: string, address: Address): void;
+  streamsOf(watcher: Address): readonly OpenStream[];
   readonly streams: number;
   /** What the streams did so far. */
   readonly tally: Readonly<Tally>;
@@ -257,6 +260,9 @@ export function openWatching(deps: WatchDeps): Watching {
     open,
     registered(email, address) {
       for (const one of owns) one.registered(email, address);
+    },
+    streamsOf(watcher) {
+      return [...ready.keys()].filter(({ caller }) => caller?.address.text === watcher.text);
     },
     tally,
     get streams() {
