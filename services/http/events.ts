@@ -4,6 +4,7 @@ import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
 import type { Reader } from "./look.ts";
+import { recall } from "./recall.ts";
 import { describe } from "./route.ts";
 import type { Streams } from "./streams.ts";
 import { readWatchQuery, streamQuery, type WatchQueryShape } from "./watch-query.ts";
@@ -71,6 +72,7 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams }:
         own: caller !== undefined,
         after,
         onReady: write,
+        onTakenBack: () => recall(response, () => isFull),
       });
       reply.hijack();
       // The stream lasts as long as its connection: no chunks to frame, one piece of memory for all who are told the same.

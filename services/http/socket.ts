@@ -14,6 +14,7 @@ import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/
 import { type Operations, openOperations } from "./operations.ts";
 import { requireOrigin } from "./origins.ts";
 import { problemOf, refusalOf } from "./problem.ts";
+import { recall } from "./recall.ts";
 import { describe } from "./route.ts";
 import type { StreamEnd, Streams } from "./streams.ts";
 import { readWatchQuery, streamQuery } from "./watch-query.ts";
@@ -109,6 +110,7 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
       own: caller !== undefined,
       after,
       onReady: () => connection.current?.write(),
+      onTakenBack: () => recall(socket, () => socket.writableNeedDrain),
     });
     if (socket.destroyed || deps.streams.isDraining) {
       watcher[Symbol.dispose]();

@@ -26,6 +26,8 @@ export interface StreamOptions {
   readonly start: Start;
   /** There may be something to take. */
   readonly onReady: () => void;
+  /** What its reader was told is its no more: whatever of it is still on its way must not be for long. */
+  readonly onTakenBack?: (() => void) | undefined;
   /** There may be, once the run of facts is through. */
   readonly onTouched: () => void;
   /** What the watched node or the watch itself became: for whoever keeps subscriptions. */

@@ -160,6 +160,8 @@ export class Stream implements WatchOwner, Disposable {
   }
 
   turned(watch: Watch, { position, lost, hasGrown, isBlock }: Turned, turn?: Turn): void {
+    // Whoever takes a snapshot anew may still be on its way to what it was told before.
+    if (lost.size > 0 || watch.stage !== "live") this.#options.onTakenBack?.();
     if (lost.size > 0) {
       this.#teller.takeBack(lost, position);
       this.#options.onTouched();

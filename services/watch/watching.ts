@@ -49,6 +49,8 @@ export interface StreamRequest {
   readonly after: Cursor | undefined;
   /** There may be something to take. */
   readonly onReady: () => void;
+  /** What the reader was told is its no more: whatever of it is still on its way must not be for long. */
+  readonly onTakenBack?: (() => void) | undefined;
 }
 
 export interface Watcher extends Disposable {
@@ -150,7 +152,15 @@ export function openWatching(deps: WatchDeps): Watching {
     known: follower.known,
   };
 
-  async function open({ caller, via, targets, own, after, onReady }: StreamRequest): Promise<Watcher> {
+  async function open({
+    caller,
+    via,
+    targets,
+    own,
+    after,
+    onReady,
+    onTakenBack,
+  }: StreamRequest): Promise<Watcher> {
     for (const { node, properties, disclosed = nothingDisclosed } of targets) {
       access.requireOpen({ caller, via, disclosed }, node, selected({ properties }), "watch");
     }
@@ -160,6 +170,7 @@ export function openWatching(deps: WatchDeps): Watching {
       via,
       start,
       onReady,
+      onTakenBack,
       onTouched: () => touch(stream),
       onNode: (...args: Parameters<Own["onNode"]>) => mine.onNode(...args),
       onStopped: (watch: Parameters<Own["onStopped"]>[0]) => mine.onStopped(watch),

@@ -1,0 +1,20 @@
+// Recall: what lies in a connection's buffers when its reader may not see it any more.
+// In: a connection whose reader is slow. Out: a reset, unless it has read on within a second. Never: a reader that keeps up and is cut off.
+import type { Duplex, Writable } from "node:stream";
+
+/** P9: what was accepted before a block may arrive for a second. */
+const recallMs = 800;
+
+/** The reader comes back with its cursor and is owed nothing of what was hidden. */
+export function recall(connection: Writable & { readonly socket?: unknown }, isFull: () => boolean): void {
+  if (!isFull()) return;
+  const onDrain = (): void => clearTimeout(timer);
+  const timer = setTimeout(() => {
+    connection.off("drain", onDrain);
+    const socket = (connection.socket ?? connection) as Duplex & { resetAndDestroy?: () => void };
+    if (socket.resetAndDestroy) socket.resetAndDestroy();
+    else socket.destroy();
+  }, recallMs);
+  timer.unref();
+  connection.once("drain", onDrain);
+}
