@@ -71,21 +71,29 @@ describe("the README", () => {
       readme.indexOf("## What to know"),
     );
     const blocks = [...minutes.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
-    const [steps = "", watch = "", subscribe = ""] = blocks;
-    expect(blocks).toHaveLength(3);
+    const [steps = "", watch = "", subscribe = "", decide = ""] = blocks;
+    expect(blocks).toHaveLength(4);
     const here = (text: string): string => text.replaceAll("http://127.0.0.1:4280", world.url);
 
-    const printed = await type(`${here(steps)}\necho; echo "DAVE=$DAVE"`).end;
+    const printed = await type(`${here(steps)}\necho; echo "CAROL=$CAROL"; echo "DAVE=$DAVE"`).end;
     expect(printed).toContain('"city":"Berlin"');
     expect(printed).toContain('"properties":[{"node":"carol@localhost","name":"presence"}]');
+    const carol = /CAROL=(\S+)/.exec(printed)?.[1];
     const dave = /DAVE=(\S+)/.exec(printed)?.[1];
     await using watching = type(`URL=${world.url}; DAVE=${dave}\n${watch}`);
     await until("Dave to be live", () => watching.printed.includes("stream.live"));
     expect(watching.printed).toContain('"status":"offline"');
 
-    const known = `URL=${world.url}; DAVE=${dave}; JSON='Content-Type: application/json'`;
+    const known = `CAROL=${carol}; URL=${world.url}; DAVE=${dave}; JSON='Content-Type: application/json'`;
     const subscribed = await type(`${known}\n${subscribe}`).end;
     expect(subscribed).toContain('"state":"active"');
     expect(subscribed).toContain('"reason":"snapshot"');
+
+    const decided = await type(`${known}\n${decide}`).end;
+    expect(decided).toContain('"watcher":"dave@localhost","state":"active"');
+    expect(decided).toContain('"who":"dave@localhost","mode":"polite"');
+    expect(decided).toContain('"code":"not-found"');
+    expect(decided).toContain('"decision":"allow"');
+    await until("Dave to be shown absence", () => watching.printed.includes("property.removed"));
   }, 60_000);
 });
