@@ -100,6 +100,9 @@ export const Patched = Type.Object({
   removed: Type.Array(Type.String()),
 });
 
+/** 256 characters are 1 KiB at most. */
+const Password = Type.String({ minLength: 8, maxLength: 256 });
+
 export const AccountPost = Type.Object(
   {
     handle: Type.Optional(Type.String()),
@@ -109,7 +112,7 @@ export const AccountPost = Type.Object(
         pattern: "^[^@\\s\\u0000-\\u001f]{1,64}@[^@\\s\\u0000-\\u001f]{1,190}$",
       }),
     ),
-    password: Type.Optional(Type.String({ minLength: 8, maxLength: 256 })),
+    password: Type.Optional(Password),
     displayName: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   },
   closed,
@@ -126,6 +129,20 @@ export const Me = Type.Object({
   kind: Type.String(),
   scopes: Type.Array(Type.String()),
 });
+
+export const PasswordPut = Type.Object(
+  {
+    current: Type.Optional(
+      Type.String({ maxLength: 256, description: "The present password, if one is set." }),
+    ),
+    password: Password,
+    keepTokens: Type.Optional(
+      Type.Boolean({ description: "All other tokens stay good; without it they end, and their streams." }),
+    ),
+  },
+  closed,
+);
+export type PasswordPut = Static<typeof PasswordPut>;
 
 const tokenWish = {
   name: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),

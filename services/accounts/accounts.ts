@@ -10,7 +10,7 @@ import { type Credentials, openCredentials } from "./credentials.ts";
 import { openEmails } from "./emails.ts";
 import { type AccountFact, accountOf, openRecords } from "./records.ts";
 import { openRegistration, type Registration, type RegistrationMode } from "./registration.ts";
-import { endedToken, openTokenEndings } from "./token-endings.ts";
+import { openTokenEndings } from "./token-endings.ts";
 import { openTokens } from "./tokens.ts";
 
 export interface Accounts extends Registration, Credentials, Disposable {
@@ -46,12 +46,6 @@ export function openAccounts(deps: AccountDeps): Accounts {
   const prefix = `a.${escapeToken(domain)}`;
   const records = openRecords({ prefix, heads });
   const tokens = openTokens({ prefix, log, heads, now });
-  const endings = openTokenEndings(
-    follower,
-    tokens.subjectOf,
-    (subject) => heads.peek(subject)?.body === endedToken,
-    now,
-  );
   const emails = openEmails({
     prefix,
     heads,
@@ -60,6 +54,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
   });
   const registration = openRegistration({ domain, mode, heads, records, tokens, emails, nodes, now });
   const credentials = openCredentials({ domain, prefix, log, heads, records, tokens, now });
+  const endings = openTokenEndings({ follower, isGood: credentials.isGood, now });
 
   async function remove(who: Principal): Promise<void> {
     requireScope(who, "account");

@@ -7,11 +7,11 @@ import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Log } from "../store/log.ts";
-import { passwordFits } from "./password.ts";
-import type { Records } from "./records.ts";
+import { hashPassword, passwordFits } from "./password.ts";
+import { type AccountFact, hasToken, type Records } from "./records.ts";
 import { openSignedIn } from "./signed-in.ts";
 import { openTickets } from "./tickets.ts";
-import type { IssuedToken, TokenShape, Tokens, TokenWish } from "./tokens.ts";
+import type { IssuedToken, KeptToken, TokenFact, TokenShape, Tokens, TokenWish } from "./tokens.ts";
 
 export interface Credentials {
   /** @throws Refusal `unauthenticated` */
@@ -21,10 +21,21 @@ export interface Credentials {
   issue(who: Principal, wish: TokenWish): Promise<IssuedToken>;
   list(who: Principal): Promise<readonly TokenShape[]>;
   revoke(who: Principal, tokenId: string): Promise<void>;
+  /** Sets a password, and ends all other tokens unless they are to be kept. @throws Refusal `wrong-password` */
+  changePassword(who: Principal, wish: PasswordWish): Promise<void>;
   /** One way into a stream, for a browser. */
   ticket(who: Principal): Promise<{ ticket: string; expires: string }>;
   /** Who comes by this ticket, which is good for nobody else from now on. @throws Refusal `unauthenticated` */
   principalOfTicket(ticket: string): Promise<Principal>;
+  /** Whether the token that a principal came with is still good. */
+  isGood(who: Principal): Promise<boolean>;
+}
+
+export interface PasswordWish {
+  /** The one that is set, if one is. */
+  readonly current?: string | undefined;
+  readonly password: string;
+  readonly keepTokens?: boolean | undefined;
 }
 
 export interface CredentialDeps {
@@ -48,7 +59,9 @@ export function openCredentials(deps: CredentialDeps): Credentials {
   async function lookUp(token: string): Promise<Principal> {
     const found = await tokens.find(token);
     const account = found && (await records.find(found.local));
-    if (found === undefined || account === undefined) throw unknown();
+    if (found === undefined || account === undefined || !hasToken(account, found.id, found.generation)) {
+      throw new Refusal("unauthenticated", "The token is not known here, or no longer good.");
+    }
     const { local, id, scopes, expiresMs, fact } = found;
     const address = makeAddress(local, domain);
     const principal = { address, kind: account.kind, scopes, tokenId: id, expiresMs };
@@ -58,14 +71,25 @@ export function openCredentials(deps: CredentialDeps): Credentials {
 
   async function principalOfTicket(ticket: string): Promise<Principal> {
     const redeemed = await tickets.redeem(ticket);
-    const token = redeemed && (await tokens.get(redeemed.local, redeemed.tokenId));
-    const account = redeemed && (await records.find(redeemed.local));
-    if (!redeemed || token === undefined || account === undefined) {
+    const found = redeemed && (await standing(redeemed.local, redeemed.tokenId));
+    if (!redeemed || found === undefined) {
       throw new Refusal("unauthenticated", "The ticket is not known here, used or too old.");
     }
     const { local, tokenId } = redeemed;
-    const { scopes, expiresMs } = token;
-    return { address: makeAddress(local, domain), kind: account.kind, scopes, tokenId, expiresMs };
+    const { kind } = found.account;
+    const { scopes, expiresMs } = found.token;
+    return { address: makeAddress(local, domain), kind, scopes, tokenId, expiresMs };
+  }
+
+  /** A token and its account, if both are good. */
+  async function standing(
+    local: string,
+    id: string,
+  ): Promise<{ account: AccountFact; token: TokenFact } | undefined> {
+    const token = await tokens.get(local, id);
+    const account = token && (await records.find(local));
+    if (token === undefined || account === undefined) return undefined;
+    return hasToken(account, id, token.generation) ? { account, token } : undefined;
   }
 
   async function signIn(address: Address, password: string, wish: TokenWish): Promise<IssuedToken> {
@@ -73,41 +97,72 @@ export function openCredentials(deps: CredentialDeps): Credentials {
     const account = await records.find(local);
     const fits = await passwordFits(password, account?.password);
     if (!fits) throw new Refusal("unauthenticated", "Address and password do not belong together.");
-    return await addToken(local, wish, rights);
+    return await addToken(local, wish, rights, account?.generation);
   }
 
   async function issue(who: Principal, wish: TokenWish): Promise<IssuedToken> {
     requireScope(who, "account");
-    return await addToken(who.address.local, wish, who.scopes);
+    const found = await standing(who.address.local, who.tokenId);
+    if (found === undefined) throw new Refusal("unauthenticated", "The token has ended meanwhile.");
+    return await addToken(who.address.local, wish, who.scopes, found.account.generation);
   }
 
-  async function addToken(local: string, wish: TokenWish, held: readonly string[]): Promise<IssuedToken> {
+  /** @param generation of the account when the proof was looked at: if all tokens end meanwhile, so has this one */
+  async function addToken(
+    local: string,
+    wish: TokenWish,
+    held: readonly string[],
+    generation: number | undefined,
+  ): Promise<IssuedToken> {
     const scopes = parseScopes(wish.scopes ?? held);
     const beyond = scopes.find((scope) => !covers(held, scope));
     if (beyond !== undefined)
       throw new Refusal("scope-missing", `The token in use lacks the scope ${beyond}, so it cannot give it.`);
-    if ((await tokens.list(local)).length >= tokensMax) {
+    if ((await listGood(local)).length >= tokensMax) {
       throw new Refusal("rate-limited", `An account holds at most ${tokensMax} tokens; revoke some.`);
     }
-    const { issued, append } = tokens.create(local, { ...wish, scopes });
+    const { issued, append } = tokens.create(local, { ...wish, scopes }, generation);
     await heads.append([append]);
     return issued;
+  }
+
+  async function listGood(local: string): Promise<readonly KeptToken[]> {
+    const all = await tokens.list(local);
+    const account = await records.find(local);
+    return account ? all.filter(({ id, token }) => hasToken(account, id, token.generation)) : [];
+  }
+
+  async function changePassword(who: Principal, wish: PasswordWish): Promise<void> {
+    requireScope(who, "account");
+    const { address, tokenId } = who;
+    const { current, keepTokens = false } = wish;
+    const password = await hashPassword(wish.password);
+    await records.change(address.local, async (account) => {
+      if (account.password !== undefined) await requirePassword(current, account.password);
+      if (keepTokens) return { ...account, password };
+      // By this one fact all other tokens are ended; their own facts only have to follow.
+      return { ...account, password, generation: (account.generation ?? 0) + 1, spared: tokenId };
+    });
+    if (keepTokens) return;
+    await tokens.end((await tokens.list(address.local)).filter(({ id }) => id !== tokenId));
   }
 
   return {
     signIn,
     issue,
+    changePassword,
+    isGood: async ({ address, tokenId }) => (await standing(address.local, tokenId)) !== undefined,
     ticket: tickets.issue,
     principalOfTicket,
     principalOf: (token) => signedIn.get(token) ?? lookUp(token),
     async revoke(who, tokenId) {
       if (tokenId !== who.tokenId) requireScope(who, "account");
-      const found = (await tokens.list(who.address.local)).find(({ id }) => id === tokenId);
+      const found = (await listGood(who.address.local)).find(({ id }) => id === tokenId);
       if (found === undefined) throw new Refusal("not-found", "You have no such token.");
       await tokens.end([found]);
     },
     async list(who) {
-      return (await tokens.list(who.address.local)).map(({ id, token }) => ({
+      return (await listGood(who.address.local)).map(({ id, token }) => ({
         id,
         ...(token.name !== undefined && { name: token.name }),
         scopes: token.scopes,
@@ -118,14 +173,17 @@ export function openCredentials(deps: CredentialDeps): Credentials {
   };
 }
 
+async function requirePassword(given: string | undefined, set: string): Promise<void> {
+  if (given === undefined)
+    throw new Refusal("wrong-password", "The account has a password: send it as `current`.");
+  if (!(await passwordFits(given, set)))
+    throw new Refusal("wrong-password", "`current` is not the password that is set.");
+}
+
 /** Whether scopes that are held include this one: the same right, as wide or wider. */
 function covers(held: readonly string[], scope: string): boolean {
   const [right, pattern] = scope.split(":");
   if (held.includes(scope) || held.includes(right as string)) return true;
   const name = pattern?.replace(/\.\*$/, ".x");
   return name !== undefined && name !== "*" && allows(held, right as (typeof rights)[number], name);
-}
-
-function unknown(): Refusal {
-  return new Refusal("unauthenticated", "The token is not known here, or no longer good.");
 }

@@ -1,54 +1,79 @@
-// Endings: who is told when a token ends, by revocation, by its time or with its account.
+// Endings: who is told when a token ends, by revocation, by its time, with a password or with its account.
 // In: the feed, and who wants to know. Out: one call for each. Never: silence while an ended token is in use.
 import type { Principal } from "../core/principal.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact } from "../store/log.ts";
+import { unescapeToken } from "../store/subjects.ts";
+import { endedToken } from "./tokens.ts";
 
 export interface TokenEndings extends Disposable {
   /** Calls back once when the principal's token ends. */
   await(who: Principal, onEnd: () => void): Disposable;
 }
 
-/** What ends leaves an empty fact (tokens.ts). */
-export const endedToken = "{}";
+export interface TokenEndingDeps {
+  readonly follower: Follower;
+  /** Whether the token that a principal came with is still good, as far as it is known here. */
+  readonly isGood: (who: Principal) => Promise<boolean>;
+  readonly now: () => number;
+}
+
+interface Waiting {
+  readonly who: Principal;
+  readonly onEnd: () => void;
+}
 
 const timerMsMax = 2 ** 31 - 1;
 
-export function openTokenEndings(
-  follower: Follower,
-  subjectOf: (local: string, tokenId: string) => string,
-  /** Whether the token of this subject has ended already, as far as it is known here. */
-  hasEnded: (subject: string) => boolean,
-  now: () => number,
-): TokenEndings {
-  const waiting = new Map<string, Set<() => void>>();
+export function openTokenEndings({ follower, isGood, now }: TokenEndingDeps): TokenEndings {
+  /** By the handle of the account. */
+  const waiting = new Map<string, Set<Waiting>>();
   const following = follower.listen({ take });
 
   function take({ subject, body }: Fact): void {
-    const ended = body === endedToken ? waiting.get(subject) : undefined;
-    if (ended === undefined) return;
-    waiting.delete(subject);
-    for (const onEnd of ended) onEnd();
+    const [, , kind, local = "", tokenId] = subject.split(".");
+    if (kind !== "account" && (kind !== "token" || body !== endedToken)) return;
+    for (const one of waiting.get(unescapeToken(local)) ?? []) {
+      if (kind === "account") void check(one);
+      else if (one.who.tokenId === tokenId) end(one);
+    }
+  }
+
+  async function check(one: Waiting): Promise<void> {
+    // Who cannot be sure ends it: whoever holds a good token comes back.
+    if (!(await isGood(one.who).catch(() => false))) end(one);
+  }
+
+  function end(one: Waiting): void {
+    if (leave(one)) one.onEnd();
+  }
+
+  /** @returns whether it was still waiting */
+  function leave(one: Waiting): boolean {
+    const { local } = one.who.address;
+    const all = waiting.get(local);
+    const was = all?.delete(one) ?? false;
+    if (all?.size === 0) waiting.delete(local);
+    return was;
   }
 
   return {
-    await({ address, tokenId, expiresMs }, onEnd) {
-      const subject = subjectOf(address.local, tokenId);
-      const all = waiting.get(subject) ?? new Set();
-      all.add(onEnd);
-      waiting.set(subject, all);
+    await(who, onEnd) {
+      const { address, expiresMs } = who;
+      const one = { who, onEnd };
+      const all = waiting.get(address.local) ?? new Set();
+      waiting.set(address.local, all.add(one));
       // It may have ended since it was looked at.
-      if (hasEnded(subject)) queueMicrotask(onEnd);
+      void check(one);
       // Whoever holds a stream for longer than a timer can wait comes back meanwhile.
       const timer =
         expiresMs === undefined
           ? undefined
-          : setTimeout(onEnd, Math.min(Math.max(expiresMs - now(), 0), timerMsMax));
+          : setTimeout(() => end(one), Math.min(Math.max(expiresMs - now(), 0), timerMsMax));
       return {
         [Symbol.dispose]() {
           clearTimeout(timer);
-          all.delete(onEnd);
-          if (all.size === 0 && waiting.get(subject) === all) waiting.delete(subject);
+          leave(one);
         },
       };
     },

@@ -5,7 +5,7 @@ import { timestamp } from "../core/event.ts";
 import { rights } from "../core/principal.ts";
 import { oncePerFact } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
-import type { Append, Fact, Log } from "../store/log.ts";
+import { type Append, Conflict, type Fact, type Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
 
 export interface IssuedToken {
@@ -29,13 +29,15 @@ export interface TokenShape {
   readonly expires?: string;
 }
 
-interface TokenFact {
+export interface TokenFact {
   /** SHA-256 of the secret, base64url. */
   readonly hash: string;
   readonly scopes: readonly string[];
   readonly createdMs: number;
   readonly name?: string;
   readonly expiresMs?: number;
+  /** The account's when the token was made (records.ts). */
+  readonly generation?: number;
 }
 
 /** A token that is still good, as the log holds it. */
@@ -50,21 +52,19 @@ export interface FoundToken {
   readonly id: string;
   readonly scopes: readonly string[];
   readonly expiresMs: number | undefined;
+  readonly generation: number | undefined;
   readonly fact: Fact;
 }
 
 export interface Tokens {
   /** A new token and the append that makes it count. */
-  create(local: string, wish: TokenWish): { issued: IssuedToken; append: Append };
+  create(local: string, wish: TokenWish, generation?: number): { issued: IssuedToken; append: Append };
   /** Whose token this is and what it reaches; undefined when it is not good. */
   find(token: string): Promise<FoundToken | undefined>;
   /** The token of this id, if it is good. */
-  get(
-    local: string,
-    id: string,
-  ): Promise<{ scopes: readonly string[]; expiresMs: number | undefined } | undefined>;
-  subjectOf(local: string, id: string): string;
+  get(local: string, id: string): Promise<TokenFact | undefined>;
   list(local: string): Promise<readonly KeptToken[]>;
+  /** Nothing happens to those that somebody else ended. */
   end(tokens: readonly KeptToken[]): Promise<void>;
 }
 
@@ -77,13 +77,15 @@ export interface TokenDeps {
 }
 
 const tokenPattern = /^([A-Za-z0-9_-]{1,90})\.([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{32})$/;
+/** What an ended token leaves behind. */
+export const endedToken = "{}";
 /** A tombstone only has to outlive the other brokers' feeds. */
 const endedSeconds = 3600;
 
 export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
   const subjectOf = (local: string, id: string): string => `${prefix}.token.${escapeToken(local)}.${id}`;
 
-  function create(local: string, wish: TokenWish): { issued: IssuedToken; append: Append } {
+  function create(local: string, wish: TokenWish, generation = 0): { issued: IssuedToken; append: Append } {
     const id = randomBytes(12).toString("base64url");
     const secret = randomBytes(24).toString("base64url");
     const nowMs = Math.floor(now());
@@ -93,6 +95,7 @@ export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
       createdMs: nowMs,
       ...(wish.name !== undefined && { name: wish.name }),
       ...(wish.expiresIn !== undefined && { expiresMs: nowMs + Math.round(wish.expiresIn * 1000) }),
+      ...(generation > 0 && { generation }),
     };
     const keep = wish.expiresIn === undefined ? {} : { keepSeconds: Math.ceil(wish.expiresIn) + 1 };
     const token = `${Buffer.from(local).toString("base64url")}.${id}.${secret}`;
@@ -111,16 +114,14 @@ export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
     const stored = fact && decodeToken(fact);
     if (fact === undefined || stored === undefined || !isGood(stored)) return undefined;
     if (!same(stored.hash, hash(secret))) return undefined;
-    return { local, id, scopes: stored.scopes, expiresMs: stored.expiresMs, fact };
+    const { scopes, expiresMs, generation } = stored;
+    return { local, id, scopes, expiresMs, generation, fact };
   }
 
-  async function get(
-    local: string,
-    id: string,
-  ): Promise<{ scopes: readonly string[]; expiresMs: number | undefined } | undefined> {
+  async function get(local: string, id: string): Promise<TokenFact | undefined> {
     const fact = await heads.get(subjectOf(local, id));
     const stored = fact && decodeToken(fact);
-    return stored && isGood(stored) ? { scopes: stored.scopes, expiresMs: stored.expiresMs } : undefined;
+    return stored && isGood(stored) ? stored : undefined;
   }
 
   async function list(local: string): Promise<readonly KeptToken[]> {
@@ -134,17 +135,23 @@ export function openTokens({ prefix, log, heads, now }: TokenDeps): Tokens {
   }
 
   async function end(tokens: readonly KeptToken[]): Promise<void> {
-    for (const { fact } of tokens) {
-      const { subject, position } = fact;
-      await heads.append([{ subject, body: "{}", expected: position, keepSeconds: endedSeconds }]);
-    }
+    await Promise.all(
+      tokens.map(async ({ fact: { subject, position: expected } }) => {
+        try {
+          await heads.append([{ subject, body: endedToken, expected, keepSeconds: endedSeconds }]);
+        } catch (error) {
+          // A token only ever changes by ending.
+          if (!(error instanceof Conflict)) throw error;
+        }
+      }),
+    );
   }
 
   function isGood({ expiresMs }: TokenFact): boolean {
     return expiresMs === undefined || expiresMs > now();
   }
 
-  return { create, find, get, subjectOf, list, end };
+  return { create, find, get, list, end };
 }
 
 const decodeToken = oncePerFact((fact): TokenFact | undefined => {

@@ -61,6 +61,11 @@ export const refusals = {
     title: "The token does not reach this far",
     remedy: "Make a token with the scope that `detail` names: POST /v1/tokens.",
   },
+  "wrong-password": {
+    status: 403,
+    title: "This is not the password that is set",
+    remedy: "Send the account's present password as `current`.",
+  },
   "registration-closed": {
     status: 403,
     title: "This domain does not take registrations",

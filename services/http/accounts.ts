@@ -6,6 +6,7 @@ import {
   AccountPost,
   IssuedToken,
   Me,
+  PasswordPut,
   Ticket,
   TokenPost,
   Tokens,
@@ -67,6 +68,25 @@ export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Ac
     }),
     async (request, reply) => {
       await accounts.remove(request.caller as Principal);
+      return reply.code(204).send();
+    },
+  );
+
+  app.put<{ Body: PasswordPut }>(
+    "/v1/me/password",
+    describe({
+      id: "setPassword",
+      summary: "Set a password, or another one in its place",
+      description:
+        "All other tokens of the account end, and the streams that are open on them, unless `keepTokens` is true. The token of this request stays good.",
+      tag,
+      access: "account",
+      body: PasswordPut,
+      answers: { 204: { description: "Set.", schema: null } },
+      refusals: ["scope-missing", "storage-full", "wrong-password"],
+    }),
+    async (request, reply) => {
+      await accounts.changePassword(request.caller as Principal, request.body);
       return reply.code(204).send();
     },
   );
