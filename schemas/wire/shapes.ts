@@ -114,6 +114,13 @@ export const AccountPost = Type.Object(
     ),
     password: Type.Optional(Password),
     displayName: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    invitation: Type.Optional(
+      Type.String({
+        maxLength: 128,
+        description:
+          "Needed where registration is by invitation, and used up there; not looked at elsewhere.",
+      }),
+    ),
   },
   closed,
 );
@@ -124,6 +131,35 @@ export const Account = Type.Object({
   token: Type.String(),
   expires: Type.Optional(Time),
 });
+
+export const InvitationPost = Type.Object(
+  {
+    expiresIn: Type.Optional(
+      Type.Number({ minimum: 1, maximum: 365 * 86400, description: "Seconds; 7 days without it." }),
+    ),
+    uses: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        description: "How many may register with it; 1 without it.",
+      }),
+    ),
+  },
+  closed,
+);
+export type InvitationPost = Static<typeof InvitationPost>;
+export const IssuedInvitation = Type.Object({ id: Type.String(), invitation: Type.String(), expires: Time });
+export const Invitations = Type.Object({
+  invitations: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      created: Time,
+      expires: Time,
+      uses: Type.Integer({ description: "How many are left." }),
+    }),
+  ),
+});
+
 export const Me = Type.Object({
   address: Type.String(),
   kind: Type.String(),

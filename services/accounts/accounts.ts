@@ -8,12 +8,14 @@ import type { Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
 import { type Credentials, openCredentials } from "./credentials.ts";
 import { openEmails } from "./emails.ts";
+import { type Invitations, openInvitations } from "./invitations.ts";
 import { type AccountFact, accountOf, openRecords } from "./records.ts";
 import { openRegistration, type Registration, type RegistrationMode } from "./registration.ts";
 import { openTokenEndings } from "./token-endings.ts";
 import { openTokens } from "./tokens.ts";
 
 export interface Accounts extends Registration, Credentials, Disposable {
+  readonly invitations: Pick<Invitations, "create" | "list" | "remove">;
   /** Calls back once when the principal's token ends. */
   awaitEnd(who: Principal, onEnd: () => void): Disposable;
   /** Who registered with this e-mail address. */
@@ -52,7 +54,18 @@ export function openAccounts(deps: AccountDeps): Accounts {
     follower,
     onRegistered: (email, local) => onEmail(email, makeAddress(local, domain)),
   });
-  const registration = openRegistration({ domain, mode, heads, records, tokens, emails, nodes, now });
+  const invitations = openInvitations({ prefix, log, heads, now });
+  const registration = openRegistration({
+    domain,
+    mode,
+    heads,
+    records,
+    tokens,
+    emails,
+    invitations,
+    nodes,
+    now,
+  });
   const credentials = openCredentials({ domain, prefix, log, heads, records, tokens, now });
   const endings = openTokenEndings({ follower, isGood: credentials.isGood, now });
 
@@ -77,6 +90,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
   return {
     ...registration,
     ...credentials,
+    invitations,
     remove,
     awaitEnd: endings.await,
     async whoHas(email) {

@@ -68,8 +68,9 @@ export const refusals = {
   },
   "registration-closed": {
     status: 403,
-    title: "This domain does not take registrations",
-    remedy: "Ask the operator of the domain for an account.",
+    title: "This domain does not take this registration",
+    remedy:
+      "Ask the operator of the domain for an account, or for an invitation: it is sent as `invitation` and good for a while and for so many accounts.",
   },
   blocked: {
     status: 403,

@@ -23,6 +23,7 @@ import { authenticator, bearerOf } from "./auth.ts";
 import { eventRoutes } from "./events.ts";
 import { explainRoutes } from "./explain.ts";
 import { healthRoutes } from "./health.ts";
+import { invitationRoutes } from "./invitations.ts";
 import { leaseRoutes } from "./leases.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { openApi } from "./openapi.ts";
@@ -134,6 +135,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   asyncApi(app);
   const { reader } = deps.properties;
   accountRoutes(app, deps);
+  invitationRoutes(app, deps);
   nodeRoutes(app, deps);
   propertyRoutes(app, deps);
   leaseRoutes(app, deps);

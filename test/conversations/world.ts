@@ -3,7 +3,7 @@
 import { connect } from "@nats-io/transport-node";
 import { pino } from "pino";
 import { afterAll, beforeAll } from "vitest";
-import { type Broker, openBroker } from "../../services/broker.ts";
+import { type BrokerOptions, openBroker } from "../../services/broker.ts";
 import { steadyClock } from "../../services/clock.ts";
 import { openJetStreamLog } from "../../services/store/jetstream.ts";
 import type { Log } from "../../services/store/log.ts";
@@ -39,6 +39,8 @@ export interface World extends AsyncDisposable {
   registers(name: string, wish?: Data): Promise<Person>;
   /** Somebody without a token. */
   readonly stranger: Person;
+  /** Opens one more broker on the same logs, not with the process. @returns somebody there without a token */
+  neighbour(settings?: Settings): Promise<Person>;
   /** Whoever runs the domain. */
   readonly operator: Person;
   /** Somebody who registered before. */
@@ -49,9 +51,13 @@ export interface ProcessWorld extends World {
   readonly program: Program;
 }
 
+type Settings = Partial<BrokerOptions>;
+
 export interface WorldOptions {
   /** For the process alone. */
   readonly env?: Readonly<Record<string, string>>;
+  /** For the others. */
+  readonly settings?: Settings;
 }
 
 /** A world for all tests of a `describe`, opened before the first and gone after the last. */
@@ -82,12 +88,12 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
   await using stack = new AsyncDisposableStack();
   switch (stage) {
     case "memory": {
-      const broker = stack.use(await open(openMemoryLog(), openMemoryLog()));
-      return await settle(await listen(broker), stack.move());
+      const logs = { facts: openMemoryLog(), secrets: openMemoryLog() };
+      return await serve(stack.move(), { ...logs, ...options.settings });
     }
     case "lagging": {
-      const broker = stack.use(await open(lagging(openMemoryLog()), openMemoryLog()));
-      return await settle(await listen(broker), stack.move());
+      const logs = { facts: lagging(openMemoryLog()), secrets: openMemoryLog() };
+      return await serve(stack.move(), { ...logs, ...options.settings });
     }
     case "jetstream": {
       const folder = stack.use(await temporaryFolder());
@@ -97,8 +103,7 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
       const shared = { replicas: 1 };
       const facts = await openJetStreamLog(nc, { ...shared, stream: "tidings", prefix: "t" });
       const secrets = await openJetStreamLog(nc, { ...shared, stream: "tidings_accounts", prefix: "a" });
-      const broker = stack.use(await open(facts, secrets));
-      return await settle(await listen(broker), stack.move());
+      return await serve(stack.move(), { facts, secrets, ...options.settings });
     }
     case "process": {
       const folder = stack.use(await temporaryFolder());
@@ -110,17 +115,33 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
   }
 }
 
-async function open(facts: Log, secrets: Log): Promise<Broker> {
-  const log = pino({ level: "silent" });
-  const shared = {
+/** Brokers in this process, on logs of their own. */
+async function serve(stack: AsyncDisposableStack, settings: Settings & Logs): Promise<World> {
+  const open = async (others: Settings = {}): Promise<string> => {
+    const broker = stack.use(await openBroker({ ...usual(), ...settings, ...others }));
+    return await broker.http.listen("127.0.0.1", 0);
+  };
+  const url = await open();
+  const world = await settle(() => url, stack);
+  const neighbour: World["neighbour"] = async (others) => {
+    const there = await open({ keeper: "neighbour", ...others });
+    return person({ url: there, bell: "", ring: async () => 0 }, "", undefined);
+  };
+  return Object.defineProperty(world, "neighbour", { value: neighbour });
+}
+
+type Logs = Pick<BrokerOptions, "facts" | "secrets">;
+
+function usual(): Omit<BrokerOptions, "facts" | "secrets"> {
+  return {
     domain,
     registration: "open",
     adminToken,
     origins: new Set<string>(),
     now: steadyClock(),
-    log,
-  } as const;
-  return await openBroker({ ...shared, facts, secrets, keeper: "test" });
+    log: pino({ level: "silent" }),
+    keeper: "test",
+  };
 }
 
 /** Some snapshots are faster than the feed, some slower; five of them, so that no target has always the same. */
@@ -145,11 +166,6 @@ function lagging(log: Log): Log {
       return taken;
     },
   };
-}
-
-async function listen({ http }: Broker): Promise<() => string> {
-  const url = await http.listen("127.0.0.1", 0);
-  return () => url;
 }
 
 async function settle(url: () => string, stack: AsyncDisposableStack): Promise<World> {
@@ -193,6 +209,7 @@ async function settle(url: () => string, stack: AsyncDisposableStack): Promise<W
     stranger,
     operator: join("", adminToken),
     knows: join,
+    neighbour: () => Promise.reject(new Error("a process has its store to itself")),
     registers: async (name, wish = {}) => await register({ handle: `${name}-${++handles}`, ...wish }),
     async [Symbol.asyncDispose]() {
       for (const one of people) await one[Symbol.asyncDispose]();
