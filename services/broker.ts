@@ -107,6 +107,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     nodes: properties.nodes,
     now,
     onEmail: (email, address) => watching.registered(email, address),
+    onTrouble,
   });
   const history = openHistory({ log: facts, follower, domain, now });
   const { access, reader, nodes } = properties;

@@ -139,9 +139,10 @@ export function openCredentials(deps: CredentialDeps): Credentials {
     const password = await hashPassword(wish.password);
     await records.change(address.local, async (account) => {
       if (account.password !== undefined) await requirePassword(current, account.password);
-      if (keepTokens) return { ...account, password };
+      if (keepTokens) return { account: { ...account, password } };
       // By this one fact all other tokens are ended; their own facts only have to follow.
-      return { ...account, password, generation: (account.generation ?? 0) + 1, spared: tokenId };
+      const generation = (account.generation ?? 0) + 1;
+      return { account: { ...account, password, generation, spared: tokenId } };
     });
     if (keepTokens) return;
     await tokens.end((await tokens.list(address.local)).filter(({ id }) => id !== tokenId));

@@ -4,7 +4,7 @@ import type { NodeKind } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { oncePerFact } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
-import { Conflict, type Fact, LogUnavailable } from "../store/log.ts";
+import { type Append, Conflict, type Fact, LogUnavailable } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
 
 export interface AccountFact {
@@ -26,7 +26,13 @@ export interface Records {
   /** The account of a handle, unless it has ended. */
   find(local: string): Promise<AccountFact | undefined>;
   /** Puts another account in its place; asked again what it is to be when somebody else was faster. @throws Refusal `unauthenticated` when it has ended */
-  change(local: string, next: (account: AccountFact) => Promise<AccountFact>): Promise<void>;
+  change(local: string, next: (account: AccountFact) => Promise<Change>): Promise<void>;
+}
+
+export interface Change {
+  readonly account: AccountFact;
+  /** What is appended together with it. */
+  readonly also?: readonly Append[];
 }
 
 const roundsMax = 20;
@@ -34,16 +40,17 @@ const roundsMax = 20;
 export function openRecords({ prefix, heads }: { prefix: string; heads: Heads }): Records {
   const subjectOf = (local: string): string => `${prefix}.account.${escapeToken(local)}`;
 
-  async function change(local: string, next: (account: AccountFact) => Promise<AccountFact>): Promise<void> {
+  async function change(local: string, next: (account: AccountFact) => Promise<Change>): Promise<void> {
     for (let round = 0; round < roundsMax; round++) {
       const fact = await heads.refresh(subjectOf(local));
       const account = fact && accountOf(fact);
       if (fact === undefined || account === undefined || account.ended) {
         throw new Refusal("unauthenticated", "The account has ended.");
       }
-      const body = JSON.stringify(await next(account));
+      const { account: changed, also = [] } = await next(account);
+      const { subject, position: expected } = fact;
       try {
-        await heads.append([{ subject: fact.subject, body, expected: fact.position }]);
+        await heads.append([{ subject, body: JSON.stringify(changed), expected }, ...also]);
         return;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
@@ -63,7 +70,7 @@ export function openRecords({ prefix, heads }: { prefix: string; heads: Heads })
   };
 }
 
-export const accountOf: (fact: Fact) => AccountFact = oncePerFact(
+const accountOf: (fact: Fact) => AccountFact = oncePerFact(
   (fact) => JSON.parse(fact.body) as AccountFact,
 );
 

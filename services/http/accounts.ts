@@ -60,7 +60,9 @@ export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Ac
     "/v1/me",
     describe({
       id: "deleteAccount",
-      summary: "End the account, its tokens, its nodes and everything on them",
+      summary: "End the account, its tokens, its subscriptions, its nodes and everything on them",
+      description:
+        "Its handle stays taken. Once the account is ended the rest follows, also if the broker is killed meanwhile: who gets 503 and then 401 has ended it.",
       tag,
       access: "account",
       answers: { 204: { description: "Ended.", schema: null } },

@@ -58,6 +58,8 @@ export interface WorldOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** For the others. */
   readonly settings?: Settings;
+  /** What both logs are used through. */
+  readonly through?: (log: Log) => Log;
 }
 
 /** A world for all tests of a `describe`, opened before the first and gone after the last. */
@@ -88,12 +90,11 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
   await using stack = new AsyncDisposableStack();
   switch (stage) {
     case "memory": {
-      const logs = { facts: openMemoryLog(), secrets: openMemoryLog() };
-      return await serve(stack.move(), { ...logs, ...options.settings });
+      return await serve(stack.move(), { facts: openMemoryLog(), secrets: openMemoryLog() }, options);
     }
     case "lagging": {
       const logs = { facts: lagging(openMemoryLog()), secrets: openMemoryLog() };
-      return await serve(stack.move(), { ...logs, ...options.settings });
+      return await serve(stack.move(), logs, options);
     }
     case "jetstream": {
       const folder = stack.use(await temporaryFolder());
@@ -103,7 +104,7 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
       const shared = { replicas: 1 };
       const facts = await openJetStreamLog(nc, { ...shared, stream: "tidings", prefix: "t" });
       const secrets = await openJetStreamLog(nc, { ...shared, stream: "tidings_accounts", prefix: "a" });
-      return await serve(stack.move(), { facts, secrets, ...options.settings });
+      return await serve(stack.move(), { facts, secrets }, options);
     }
     case "process": {
       const folder = stack.use(await temporaryFolder());
@@ -116,9 +117,11 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
 }
 
 /** Brokers in this process, on logs of their own. */
-async function serve(stack: AsyncDisposableStack, settings: Settings & Logs): Promise<World> {
+async function serve(stack: AsyncDisposableStack, logs: Logs, options: WorldOptions): Promise<World> {
+  const { settings, through = (log) => log } = options;
+  const shared = { ...usual(), facts: through(logs.facts), secrets: through(logs.secrets), ...settings };
   const open = async (others: Settings = {}): Promise<string> => {
-    const broker = stack.use(await openBroker({ ...usual(), ...settings, ...others }));
+    const broker = stack.use(await openBroker({ ...shared, ...others }));
     return await broker.http.listen("127.0.0.1", 0);
   };
   const url = await open();
