@@ -31,6 +31,7 @@ export interface BrokerOptions extends Pick<Config, "domain" | "registration" | 
   /** Names this broker in the leases that it grants; unique among the brokers on one log. */
   readonly keeper: string;
   readonly log: FastifyBaseLogger;
+  readonly smtp?: Config["smtp"];
   /** Why the store cannot serve, as far as its keeper knows. */
   readonly ailments?: () => readonly string[];
 }
@@ -107,6 +108,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     nodes: properties.nodes,
     now,
     onEmail: (email, address) => watching.registered(email, address),
+    smtp: options.smtp,
     onTrouble,
   });
   const history = openHistory({ log: facts, follower, domain, now });

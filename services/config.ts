@@ -1,7 +1,7 @@
 // Configuration: environment and flags to one frozen object.
 // In: process.env and the command line. Out: Config. Never: a default taken silently in place of a bad value.
 import { parseArgs } from "node:util";
-import { isDomain } from "./core/address.ts";
+import { emailOf, isDomain } from "./core/address.ts";
 import { StartError } from "./core/start-error.ts";
 
 export interface Config {
@@ -16,6 +16,8 @@ export interface Config {
   readonly registration: "open" | "invite" | "closed";
   /** Undefined: generated into the data folder. */
   readonly adminToken: string | undefined;
+  /** The mail server that codes go out by, and what they come from. */
+  readonly smtp: { readonly url: string; readonly from: string } | undefined;
   /** Origins of pages that may open sockets and streams, besides the broker's own. */
   readonly origins: ReadonlySet<string>;
   readonly rateLimit: boolean;
@@ -29,6 +31,8 @@ interface Setting {
   readonly fallback: string | undefined;
   readonly rule: string;
   readonly fits: (text: string) => boolean;
+  /** Never shown, not even when it does not fit. */
+  readonly isSecret?: true;
 }
 
 const settings: readonly Setting[] = [
@@ -69,6 +73,20 @@ const settings: readonly Setting[] = [
     fallback: undefined,
     rule: "at least 16 visible ASCII characters",
     fits: (text) => /^[\x21-\x7e]{16,512}$/.test(text),
+    isSecret: true,
+  },
+  {
+    name: "TIDINGS_SMTP_URL",
+    fallback: undefined,
+    rule: "a mail server such as smtps://user:password@mail.example.com or smtp://127.0.0.1:25",
+    fits: (text) => URL.canParse(text) && /^smtps?:\/\/[^/]+$/.test(text) && new URL(text).hostname !== "",
+    isSecret: true,
+  },
+  {
+    name: "TIDINGS_SMTP_FROM",
+    fallback: undefined,
+    rule: "an e-mail address",
+    fits: (text) => emailOf(text) !== undefined,
   },
   {
     name: "TIDINGS_ORIGINS",
@@ -111,9 +129,8 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[]): Con
     const given = flags.get(flag);
     const text = given ?? (env[setting.name] || setting.fallback);
     if (text !== undefined && !setting.fits(text)) {
-      const secret = setting.name === "TIDINGS_ADMIN_TOKEN";
       const name = given === undefined ? setting.name : `--${flag}`;
-      throw new StartError(`${name}${secret ? "" : ` is "${text}", but`} must be ${setting.rule}.`);
+      throw new StartError(`${name}${setting.isSecret ? "" : ` is "${text}", but`} must be ${setting.rule}.`);
     }
     values.set(setting.name, text);
   }
@@ -127,6 +144,7 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[]): Con
     replicas: Number(get("REPLICAS")),
     registration: get("REGISTRATION") as Config["registration"],
     adminToken: values.get("TIDINGS_ADMIN_TOKEN"),
+    smtp: get("SMTP_URL") === "" ? undefined : { url: get("SMTP_URL"), from: get("SMTP_FROM") },
     origins: new Set(get("ORIGINS") === "" ? [] : get("ORIGINS").split(",")),
     rateLimit: get("RATE_LIMIT") === "on",
     webhookAllowPrivate: get("WEBHOOK_ALLOW_PRIVATE") === "true",
@@ -135,6 +153,9 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[]): Con
   };
   if (config.replicas > 1 && config.natsServers.length === 0) {
     throw new StartError("TIDINGS_REPLICAS above 1 needs a cluster: set TIDINGS_NATS_URL.");
+  }
+  if ((get("SMTP_URL") === "") !== (get("SMTP_FROM") === "")) {
+    throw new StartError("TIDINGS_SMTP_URL and TIDINGS_SMTP_FROM go together: set both or neither.");
   }
   return Object.freeze(config);
 }

@@ -59,6 +59,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
       domain: config.domain,
       registration: config.registration,
       origins: config.origins,
+      smtp: config.smtp,
       adminToken,
       facts,
       secrets,

@@ -100,18 +100,17 @@ export const Patched = Type.Object({
   removed: Type.Array(Type.String()),
 });
 
+const Email = Type.String({
+  maxLength: 254,
+  pattern: "^[^@\\s\\u0000-\\u001f]{1,64}@[^@\\s\\u0000-\\u001f]{1,190}$",
+});
 /** 256 characters are 1 KiB at most. */
 const Password = Type.String({ minLength: 8, maxLength: 256 });
 
 export const AccountPost = Type.Object(
   {
     handle: Type.Optional(Type.String()),
-    email: Type.Optional(
-      Type.String({
-        maxLength: 254,
-        pattern: "^[^@\\s\\u0000-\\u001f]{1,64}@[^@\\s\\u0000-\\u001f]{1,190}$",
-      }),
-    ),
+    email: Type.Optional(Email),
     password: Type.Optional(Password),
     displayName: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
     invitation: Type.Optional(
@@ -164,7 +163,14 @@ export const Me = Type.Object({
   address: Type.String(),
   kind: Type.String(),
   scopes: Type.Array(Type.String()),
+  email: Type.Optional(Type.String({ description: "For a token with the scope account." })),
+  emailConfirmed: Type.Optional(Type.Boolean({ description: "Beside `email`." })),
 });
+
+export const EmailPut = Type.Object({ email: Email }, closed);
+export type EmailPut = Static<typeof EmailPut>;
+export const CodePost = Type.Object({ code: Type.String({ minLength: 1, maxLength: 32 }) }, closed);
+export type CodePost = Static<typeof CodePost>;
 
 export const PasswordPut = Type.Object(
   {

@@ -70,9 +70,7 @@ export function openRecords({ prefix, heads }: { prefix: string; heads: Heads })
   };
 }
 
-const accountOf: (fact: Fact) => AccountFact = oncePerFact(
-  (fact) => JSON.parse(fact.body) as AccountFact,
-);
+const accountOf: (fact: Fact) => AccountFact = oncePerFact((fact) => JSON.parse(fact.body) as AccountFact);
 
 /** Whether a token of this id and generation is still one of the account's. */
 export function hasToken(account: AccountFact, id: string, generation = 0): boolean {

@@ -37,12 +37,13 @@ export interface RegistrationDeps {
   readonly invitations: Invitations;
   readonly nodes: { create(address: Address, kind: NodeKind): Promise<unknown> };
   readonly now: () => number;
+  readonly onRegistered: (address: Address) => void;
 }
 
 const numberTries = 20;
 
 export function openRegistration(deps: RegistrationDeps): Registration {
-  const { domain, mode, heads, records, tokens, emails, invitations, nodes, now } = deps;
+  const { domain, mode, heads, records, tokens, emails, invitations, nodes, now, onRegistered } = deps;
 
   async function register(wish: RegistrationWish): Promise<{ address: string; token: string }> {
     if (mode === "closed") throw new Refusal("registration-closed", "Registration is closed here.");
@@ -95,6 +96,7 @@ export function openRegistration(deps: RegistrationDeps): Registration {
       try {
         const made = { subject, body: JSON.stringify(account), expected: 0 };
         await heads.append([made, append, ...used, ...(claimed ? [claimed] : [])]);
+        onRegistered(address);
         return { address: address.text, token: issued.token };
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;

@@ -8,6 +8,7 @@ import { type Principal, requireScope } from "../core/principal.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log } from "../store/log.ts";
 import { escapeToken, unescapeToken } from "../store/subjects.ts";
+import type { Codes } from "./confirmation.ts";
 import type { Emails } from "./emails.ts";
 import type { Records } from "./records.ts";
 import type { Tokens } from "./tokens.ts";
@@ -25,6 +26,7 @@ export interface RemovalDeps {
   readonly records: Records;
   readonly tokens: Tokens;
   readonly emails: Emails;
+  readonly confirmation: Pick<Codes, "end">;
   readonly nodes: { remove(address: Address): Promise<void> };
   readonly onTrouble: (message: string) => void;
 }
@@ -35,7 +37,7 @@ const done = "{}";
 const doneSeconds = 3600;
 
 export function openRemoval(deps: RemovalDeps): Removal {
-  const { domain, prefix, log, heads, records, tokens, emails, nodes, onTrouble } = deps;
+  const { domain, prefix, log, heads, records, tokens, emails, confirmation, nodes, onTrouble } = deps;
   const noteOf = (local: string): string => `${prefix}.leaving.${escapeToken(local)}`;
   let isOpen = true;
   const looking = setInterval(() => void lookAround(), lookAroundMs);
@@ -49,8 +51,10 @@ export function openRemoval(deps: RemovalDeps): Removal {
     await records.change(local, async ({ createdMs, kind, email: given = "" }) => {
       const email = emailOf(given);
       const released = email && (await emails.release(email, local));
+      const codes = await confirmation.end(local);
       const note = { subject, body: '{"leaving":true}', expected: 0 };
-      return { account: { createdMs, kind, ended: true }, also: released ? [note, released] : [note] };
+      const also = released ? [note, released, ...codes] : [note, ...codes];
+      return { account: { createdMs, kind, ended: true }, also };
     });
     const note = await heads.get(subject);
     if (note) await finish(note);

@@ -66,6 +66,12 @@ export const refusals = {
     title: "This is not the password that is set",
     remedy: "Send the account's present password as `current`.",
   },
+  "wrong-code": {
+    status: 403,
+    title: "This code is not good",
+    remedy:
+      "A code is good once, for 24 hours, until a newer one is sent or five wrong ones were tried. POST /v1/me/email/code sends another.",
+  },
   "registration-closed": {
     status: 403,
     title: "This domain does not take this registration",
@@ -110,6 +116,12 @@ export const refusals = {
     title: "Somebody has this handle",
     remedy:
       "Choose another handle, or leave it out and the broker issues a number. A handle that was once given is not given again.",
+  },
+  "nothing-to-confirm": {
+    status: 409,
+    title: "There is no e-mail address to confirm",
+    remedy:
+      "`detail` says why: none is set (PUT /v1/me/email sets one), it is confirmed already, or the operator gave the broker no mail server.",
   },
   "type-taken": {
     status: 409,

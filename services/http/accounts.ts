@@ -51,8 +51,9 @@ export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Ac
       refusals: [],
     }),
     async (request) => {
-      const { address, kind, scopes } = request.caller as Principal;
-      return { address: address.text, kind, scopes };
+      const who = request.caller as Principal;
+      const { address, kind, scopes } = who;
+      return { address: address.text, kind, scopes, ...(await accounts.profile(who)) };
     },
   );
 

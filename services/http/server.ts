@@ -20,6 +20,7 @@ import type { Explain, Subscriptions, Watchers, Watching } from "../watch/watchi
 import { accountRoutes } from "./accounts.ts";
 import { asyncApi } from "./asyncapi.ts";
 import { authenticator, bearerOf } from "./auth.ts";
+import { emailRoutes } from "./emails.ts";
 import { eventRoutes } from "./events.ts";
 import { explainRoutes } from "./explain.ts";
 import { healthRoutes } from "./health.ts";
@@ -135,6 +136,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   asyncApi(app);
   const { reader } = deps.properties;
   accountRoutes(app, deps);
+  emailRoutes(app, deps);
   invitationRoutes(app, deps);
   nodeRoutes(app, deps);
   propertyRoutes(app, deps);

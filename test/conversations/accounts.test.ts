@@ -26,6 +26,8 @@ describe.each(stages)("accounts on the %s log", (stage) => {
       address: "ada.lovelace+1@localhost",
       kind: "person",
       scopes: ["read", "write", "watch", "message", "account"],
+      email: "ada@example.com",
+      emailConfirmed: false,
     });
     // Its own node is there, and empty.
     expect(await ada.reads(ada)).toEqual({ address: ada.address, kind: "person", properties: {} });

@@ -1,12 +1,26 @@
 // Secrets: no token and no password in any line that the program prints or any file that it writes.
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Mailbox, openMailbox } from "./mailbox.ts";
 import { aWorld, isFull } from "./world.ts";
 
 describe("secrets of the real program", () => {
   // The lowest level, so that whatever could be printed is.
-  const world = aWorld("process", { env: { TIDINGS_LOG_LEVEL: "trace", TIDINGS_ADMIN_TOKEN: "" } });
+  let box: Mailbox;
+  beforeAll(async () => {
+    box = await openMailbox();
+  });
+  afterAll(async () => await box[Symbol.asyncDispose]());
+  const env = {
+    TIDINGS_LOG_LEVEL: "trace",
+    TIDINGS_ADMIN_TOKEN: "",
+    TIDINGS_SMTP_FROM: "broker@example.com",
+    get TIDINGS_SMTP_URL() {
+      return box.settings.url;
+    },
+  };
+  const world = aWorld("process", { env });
 
   test("are in no line and no file, and the data folder is for its owner alone", async () => {
     const { program, stranger } = world;
@@ -15,6 +29,9 @@ describe("secrets of the real program", () => {
     const password = "a passphrase that is nowhere else";
     const alice = await world.registers("alice", { password, email: "alice@example.com" });
     const secrets: string[] = [alice.token as string, password, admin];
+    const code = await box.code("alice@example.com");
+    secrets.push(code, code.replace("-", ""), new URL(box.settings.url).password);
+    expect((await alice.asks("POST", "/v1/me/email/confirm", { body: { code } })).status).toBe(204);
     for (let count = 0; count < (isFull ? 50 : 5); count++) {
       const issued = await alice.asks("POST", "/v1/tokens", { body: { name: `token ${count}` } });
       secrets.push(issued.body.token);
@@ -29,6 +46,8 @@ describe("secrets of the real program", () => {
     await stranger.asks("POST", "/v1/accounts", { body: { handle: "!", password: wrong } });
     await alice.asks("GET", "/v1/nowhere");
     const operator = world.knows("", admin);
+    const invitation = (await operator.asks("POST", "/v1/invitations", { body: {} })).body.invitation;
+    secrets.push(invitation);
     expect((await operator.asks("PUT", "/v1/types/mood", { body: { schema: {} } })).status).toBe(201);
     await alice.watches(alice);
     secrets.push(wrong);
