@@ -32,6 +32,7 @@ export interface BrokerOptions extends Pick<Config, "domain" | "registration" | 
   readonly keeper: string;
   readonly log: FastifyBaseLogger;
   readonly smtp?: Config["smtp"];
+  readonly oidc?: Config["oidc"];
   /** Why the store cannot serve, as far as its keeper knows. */
   readonly ailments?: () => readonly string[];
 }
@@ -109,6 +110,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     now,
     onEmail: (email, address) => watching.registered(email, address),
     smtp: options.smtp,
+    oidc: options.oidc,
     onTrouble,
   });
   const history = openHistory({ log: facts, follower, domain, now });

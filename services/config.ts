@@ -16,6 +16,10 @@ export interface Config {
   readonly registration: "open" | "invite" | "closed";
   /** Undefined: generated into the data folder. */
   readonly adminToken: string | undefined;
+  /** Whose access tokens are good here besides the broker's own. */
+  readonly oidc:
+    | { readonly issuer: string; readonly audience: string; readonly handleClaim: string }
+    | undefined;
   /** The mail server that codes go out by, and what they come from. */
   readonly smtp: { readonly url: string; readonly from: string } | undefined;
   /** Origins of pages that may open sockets and streams, besides the broker's own. */
@@ -64,9 +68,27 @@ const settings: readonly Setting[] = [
   },
   {
     name: "TIDINGS_REGISTRATION",
-    fallback: "open",
+    fallback: undefined,
     rule: "open, invite or closed",
     fits: (text) => ["open", "invite", "closed"].includes(text),
+  },
+  {
+    name: "TIDINGS_OIDC_ISSUER",
+    fallback: undefined,
+    rule: "the https URL of an OIDC issuer, exactly as its tokens name it",
+    fits: isIssuer,
+  },
+  {
+    name: "TIDINGS_OIDC_AUDIENCE",
+    fallback: undefined,
+    rule: "what the issuer's tokens name as their audience",
+    fits: (text) => /^[\x21-\x7e]{1,512}$/.test(text),
+  },
+  {
+    name: "TIDINGS_OIDC_HANDLE_CLAIM",
+    fallback: "preferred_username",
+    rule: "the name of a claim",
+    fits: (text) => /^[\x21-\x7e]{1,128}$/.test(text),
   },
   {
     name: "TIDINGS_ADMIN_TOKEN",
@@ -135,6 +157,7 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[]): Con
     values.set(setting.name, text);
   }
   const get = (name: string): string => values.get(`TIDINGS_${name}`) ?? "";
+  const hasIssuer = get("OIDC_ISSUER") !== "";
   const config: Config = {
     host: get("HOST"),
     port: Number(get("PORT")),
@@ -142,7 +165,11 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[]): Con
     dataDir: get("DATA"),
     natsServers: get("NATS_URL") === "" ? [] : get("NATS_URL").split(","),
     replicas: Number(get("REPLICAS")),
-    registration: get("REGISTRATION") as Config["registration"],
+    // Where an issuer says who there is, nobody registers here unless that is asked for.
+    registration: (get("REGISTRATION") || (hasIssuer ? "closed" : "open")) as Config["registration"],
+    oidc: hasIssuer
+      ? { issuer: get("OIDC_ISSUER"), audience: get("OIDC_AUDIENCE"), handleClaim: get("OIDC_HANDLE_CLAIM") }
+      : undefined,
     adminToken: values.get("TIDINGS_ADMIN_TOKEN"),
     smtp: get("SMTP_URL") === "" ? undefined : { url: get("SMTP_URL"), from: get("SMTP_FROM") },
     origins: new Set(get("ORIGINS") === "" ? [] : get("ORIGINS").split(",")),
@@ -156,6 +183,9 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[]): Con
   }
   if ((get("SMTP_URL") === "") !== (get("SMTP_FROM") === "")) {
     throw new StartError("TIDINGS_SMTP_URL and TIDINGS_SMTP_FROM go together: set both or neither.");
+  }
+  if (hasIssuer !== (get("OIDC_AUDIENCE") !== "")) {
+    throw new StartError("TIDINGS_OIDC_ISSUER and TIDINGS_OIDC_AUDIENCE go together: set both or neither.");
   }
   return Object.freeze(config);
 }
@@ -184,6 +214,14 @@ function isWhole(text: string, least: number, most: number): boolean {
 
 function isServer(text: string): boolean {
   return URL.canParse(/^(nats|tls):\/\//.test(text) ? text : `nats://${text}`) && !/^wss?:/.test(text);
+}
+
+/** Keys come from there: over TLS, unless it is this machine. */
+function isIssuer(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, hostname, search, hash } = new URL(text);
+  const isHere = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+  return (protocol === "https:" || (protocol === "http:" && isHere)) && search === "" && hash === "";
 }
 
 function splitPair(pair: string): [string, string] {

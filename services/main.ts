@@ -60,6 +60,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
       registration: config.registration,
       origins: config.origins,
       smtp: config.smtp,
+      oidc: config.oidc,
       adminToken,
       facts,
       secrets,

@@ -11,6 +11,8 @@ import { type Confirmation, openConfirmation } from "./confirmation.ts";
 import { type Credentials, openCredentials } from "./credentials.ts";
 import { openEmails } from "./emails.ts";
 import { type Invitations, openInvitations } from "./invitations.ts";
+import { openIssuerAccounts } from "./issuer-accounts.ts";
+import { type OidcSettings, openIssuerTokens } from "./issuer-tokens.ts";
 import { type MailSettings, openMail } from "./mail.ts";
 import { openRecords } from "./records.ts";
 import { openRegistration, type Registration, type RegistrationMode } from "./registration.ts";
@@ -55,11 +57,25 @@ export interface AccountDeps {
   readonly onEmail: (email: string, address: Address) => void;
   /** Absent: no e-mail address is ever confirmed, and none has to be. */
   readonly smtp?: MailSettings | undefined;
+  /** Absent: only this broker's own tokens are good. */
+  readonly oidc?: OidcSettings | undefined;
   readonly onTrouble: (message: string) => void;
 }
 
 export function openAccounts(deps: AccountDeps): Accounts {
-  const { domain, registration: mode, log, heads, follower, nodes, now, onEmail, smtp, onTrouble } = deps;
+  const {
+    domain,
+    registration: mode,
+    log,
+    heads,
+    follower,
+    nodes,
+    now,
+    onEmail,
+    smtp,
+    oidc,
+    onTrouble,
+  } = deps;
   const prefix = `a.${escapeToken(domain)}`;
   const records = openRecords({ prefix, heads });
   const tokens = openTokens({ prefix, log, heads, now });
@@ -89,7 +105,11 @@ export function openAccounts(deps: AccountDeps): Accounts {
         .catch((error: Error) => onTrouble(`a code could not be made: ${error.message}`));
     },
   });
-  const credentials = openCredentials({ domain, prefix, log, heads, records, tokens, now });
+  const issuer = oidc && {
+    read: openIssuerTokens(oidc, { now, onTrouble }),
+    accountOf: openIssuerAccounts({ prefix, issuer: oidc.issuer, heads, registration, now }),
+  };
+  const credentials = openCredentials({ domain, prefix, log, heads, records, tokens, issuer, now });
   const endings = openTokenEndings({ follower, isGood: credentials.isGood, now });
 
   const removal = openRemoval({
@@ -113,7 +133,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
   }
 
   return {
-    ...registration,
+    register: registration.register,
     ...credentials,
     invitations,
     setEmail: confirmation.setEmail,
@@ -131,7 +151,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
       const account = where === domain ? await records.find(local) : undefined;
       if (account === undefined) throw new Refusal("not-found", "There is no such account.");
       const { email, isConfirmed } = await emailOfAccount(local);
-      const by = "local-account";
+      const by = account.oidc ? "oidc" : "local-account";
       return email === undefined ? { by } : { by, email: isConfirmed ? "confirmed" : "unconfirmed" };
     },
     async whoHas(email) {

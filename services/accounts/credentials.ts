@@ -1,5 +1,6 @@
 // Credentials: what somebody proves to be an account with, and what of it they may give away.
 // In: tokens, tickets, passwords. Out: principals, new tokens, ends of tokens. Never: a token that reaches further than the one it was made with.
+import { hash } from "node:crypto";
 import { type Address, makeAddress } from "../core/address.ts";
 import { timestamp } from "../core/event.ts";
 import { allows, type Principal, parseScopes, requireScope, rights } from "../core/principal.ts";
@@ -7,11 +8,13 @@ import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Log } from "../store/log.ts";
+import type { IssuerAccounts } from "./issuer-accounts.ts";
+import { type Bearer, isJwt } from "./issuer-tokens.ts";
 import { hashPassword, passwordFits } from "./password.ts";
 import { type AccountFact, hasToken, type Records } from "./records.ts";
 import { openSignedIn } from "./signed-in.ts";
 import { openTickets } from "./tickets.ts";
-import type { IssuedToken, KeptToken, TokenFact, TokenShape, Tokens, TokenWish } from "./tokens.ts";
+import type { IssuedToken, KeptToken, TokenShape, Tokens, TokenWish } from "./tokens.ts";
 
 export interface Credentials {
   /** @throws Refusal `unauthenticated` */
@@ -46,17 +49,29 @@ export interface CredentialDeps {
   readonly heads: Heads;
   readonly records: Records;
   readonly tokens: Tokens;
+  /** Who gives tokens besides this broker. */
+  readonly issuer: Issuer | undefined;
   readonly now: () => number;
 }
 
+export interface Issuer {
+  readonly read: (token: string) => Promise<Bearer>;
+  readonly accountOf: IssuerAccounts;
+}
+
 const tokensMax = 1_000;
+/** What the ids of others' tokens begin with; those of our own have no dot. */
+const elsewhere = "oidc.";
+/** How long an issuer's token is good without another look at its signature. */
+const recheckMs = 60_000;
 
 export function openCredentials(deps: CredentialDeps): Credentials {
-  const { domain, prefix, log, heads, records, tokens, now } = deps;
+  const { domain, prefix, log, heads, records, tokens, issuer, now } = deps;
   const signedIn = openSignedIn(heads, now);
   const tickets = openTickets({ prefix, log, now });
 
   async function lookUp(token: string): Promise<Principal> {
+    if (issuer && isJwt(token)) return await lookUpIssued(token, issuer);
     const found = await tokens.find(token);
     const account = found && (await records.find(found.local));
     if (found === undefined || account === undefined || !hasToken(account, found.id, found.generation)) {
@@ -69,27 +84,35 @@ export function openCredentials(deps: CredentialDeps): Credentials {
     return principal;
   }
 
-  async function principalOfTicket(ticket: string): Promise<Principal> {
-    const redeemed = await tickets.redeem(ticket);
-    const found = redeemed && (await standing(redeemed.local, redeemed.tokenId));
-    if (!redeemed || found === undefined) {
-      throw new Refusal("unauthenticated", "The ticket is not known here, used or too old.");
-    }
-    const { local, tokenId } = redeemed;
-    const { kind } = found.account;
-    const { scopes, expiresMs } = found.token;
-    return { address: makeAddress(local, domain), kind, scopes, tokenId, expiresMs };
+  async function lookUpIssued(token: string, { read, accountOf }: Issuer): Promise<Principal> {
+    const { subject, handle, scopes, expiresMs } = await read(token);
+    const local = await accountOf(subject, handle);
+    const account = await records.find(local);
+    if (account === undefined) throw new Refusal("unauthenticated", "The account of this subject has ended.");
+    const tokenId = `${elsewhere}${hash("sha256", token, "base64url").slice(0, 16)}`;
+    const principal = { address: makeAddress(local, domain), kind: account.kind, scopes, tokenId, expiresMs };
+    const rests = [heads.peek(records.subjectOf(local))];
+    signedIn.keep(token, principal, Math.min(expiresMs, now() + recheckMs), rests);
+    return principal;
   }
 
-  /** A token and its account, if both are good. */
-  async function standing(
-    local: string,
-    id: string,
-  ): Promise<{ account: AccountFact; token: TokenFact } | undefined> {
+  async function principalOfTicket(ticket: string): Promise<Principal> {
+    const redeemed = await tickets.redeem(ticket);
+    const account = redeemed && (await standing(redeemed.local, redeemed.tokenId));
+    if (!redeemed || account === undefined) {
+      throw new Refusal("unauthenticated", "The ticket is not known here, used or too old.");
+    }
+    const { local, ...token } = redeemed;
+    return { address: makeAddress(local, domain), kind: account.kind, ...token };
+  }
+
+  /** The account that a token is of, if both are good. */
+  async function standing(local: string, id: string): Promise<AccountFact | undefined> {
+    const account = await records.find(local);
+    // Of others' tokens only they know; these end by their time.
+    if (account === undefined || id.startsWith(elsewhere)) return account;
     const token = await tokens.get(local, id);
-    const account = token && (await records.find(local));
-    if (token === undefined || account === undefined) return undefined;
-    return hasToken(account, id, token.generation) ? { account, token } : undefined;
+    return token && hasToken(account, id, token.generation) ? account : undefined;
   }
 
   async function signIn(address: Address, password: string, wish: TokenWish): Promise<IssuedToken> {
@@ -102,9 +125,9 @@ export function openCredentials(deps: CredentialDeps): Credentials {
 
   async function issue(who: Principal, wish: TokenWish): Promise<IssuedToken> {
     requireScope(who, "account");
-    const found = await standing(who.address.local, who.tokenId);
-    if (found === undefined) throw new Refusal("unauthenticated", "The token has ended meanwhile.");
-    return await addToken(who.address.local, wish, who.scopes, found.account.generation);
+    const account = await standing(who.address.local, who.tokenId);
+    if (account === undefined) throw new Refusal("unauthenticated", "The token has ended meanwhile.");
+    return await addToken(who.address.local, wish, who.scopes, account.generation);
   }
 
   /** @param generation of the account when the proof was looked at: if all tokens end meanwhile, so has this one */
@@ -138,6 +161,8 @@ export function openCredentials(deps: CredentialDeps): Credentials {
     const { current, keepTokens = false } = wish;
     const password = await hashPassword(wish.password);
     await records.change(address.local, async (account) => {
+      if (account.oidc)
+        throw new Refusal("forbidden", "The account proves itself to its issuer; it has no password here.");
       if (account.password !== undefined) await requirePassword(current, account.password);
       if (keepTokens) return { account: { ...account, password } };
       // By this one fact all other tokens are ended; their own facts only have to follow.

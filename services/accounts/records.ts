@@ -13,6 +13,8 @@ export interface AccountFact {
   readonly email?: string;
   readonly displayName?: string;
   readonly password?: string;
+  /** Who it is to the OIDC issuer that it came from. */
+  readonly oidc?: { readonly issuer: string; readonly subject: string };
   /** How often all tokens ended at once: those of an older generation are not good any more. */
   readonly generation?: number;
   /** The token that was spared the last time. */

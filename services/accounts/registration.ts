@@ -27,6 +27,16 @@ export interface Registration {
   register(wish: RegistrationWish): Promise<{ address: string; token: string }>;
 }
 
+/** What is appended together with an account, asked for anew when somebody else was faster. */
+export type Also = (local: string) => Promise<readonly Append[]>;
+
+export interface Claims {
+  /** @throws Refusal `handle-taken` */
+  claim(local: string, account: AccountFact, also: Also): Promise<void>;
+  /** @returns the number that it got */
+  claimNumber(account: AccountFact, also: Also): Promise<string>;
+}
+
 export interface RegistrationDeps {
   readonly domain: string;
   readonly mode: RegistrationMode;
@@ -42,7 +52,7 @@ export interface RegistrationDeps {
 
 const numberTries = 20;
 
-export function openRegistration(deps: RegistrationDeps): Registration {
+export function openRegistration(deps: RegistrationDeps): Registration & Claims {
   const { domain, mode, heads, records, tokens, emails, invitations, nodes, now, onRegistered } = deps;
 
   async function register(wish: RegistrationWish): Promise<{ address: string; token: string }> {
@@ -58,15 +68,21 @@ export function openRegistration(deps: RegistrationDeps): Registration {
       ...(wish.displayName !== undefined && { displayName: wish.displayName }),
       ...password,
     };
-    if (wish.handle !== undefined) return await claim(parseHandle(wish.handle), account, invitation);
-    for (let tries = 1; ; tries++) {
-      try {
-        return await claim(String(randomInt(100_000_000, 1_000_000_000)), account, invitation);
-      } catch (error) {
-        if (!(error instanceof Refusal) || error.code !== "handle-taken" || tries === numberTries)
-          throw error;
-      }
-    }
+    const email = emailOf(wish.email ?? "");
+    let token = "";
+    const also = async (local: string): Promise<readonly Append[]> => {
+      const { issued, append } = tokens.create(local, { scopes: rights });
+      token = issued.token;
+      const used = await takeInvitation(invitation);
+      const claimed = email && (await emails.claim(email, local));
+      return [append, ...used, ...(claimed ? [claimed] : [])];
+    };
+    const { handle } = wish;
+    const local = handle === undefined ? undefined : parseHandle(handle);
+    if (local !== undefined) await claim(local, account, also);
+    const address = makeAddress(local ?? (await claimNumber(account, also)), domain);
+    onRegistered(address);
+    return { address: address.text, token };
   }
 
   /** @throws Refusal `registration-closed`, in the same words whatever is wrong with it */
@@ -78,26 +94,16 @@ export function openRegistration(deps: RegistrationDeps): Registration {
     return [used];
   }
 
-  async function claim(
-    local: string,
-    account: AccountFact,
-    invitation: string | undefined,
-  ): Promise<{ address: string; token: string }> {
-    const address = makeAddress(local, domain);
+  async function claim(local: string, account: AccountFact, also: Also): Promise<void> {
     const subject = records.subjectOf(local);
     if (await heads.get(subject)) throw taken(local);
     // The node comes first: an account whose node is missing could not be used, a node without an account shows nothing.
-    await nodes.create(address, account.kind);
-    const { issued, append } = tokens.create(local, { scopes: rights });
-    const email = account.email === undefined ? undefined : emailOf(account.email);
+    await nodes.create(makeAddress(local, domain), account.kind);
     for (;;) {
-      const used = await takeInvitation(invitation);
-      const claimed = email && (await emails.claim(email, local));
+      const others = await also(local);
       try {
-        const made = { subject, body: JSON.stringify(account), expected: 0 };
-        await heads.append([made, append, ...used, ...(claimed ? [claimed] : [])]);
-        onRegistered(address);
-        return { address: address.text, token: issued.token };
+        await heads.append([{ subject, body: JSON.stringify(account), expected: 0 }, ...others]);
+        return;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
         if (await heads.refresh(subject)) throw taken(local);
@@ -106,7 +112,20 @@ export function openRegistration(deps: RegistrationDeps): Registration {
     }
   }
 
-  return { register };
+  async function claimNumber(account: AccountFact, also: Also): Promise<string> {
+    for (let tries = 1; ; tries++) {
+      const local = String(randomInt(100_000_000, 1_000_000_000));
+      try {
+        await claim(local, account, also);
+        return local;
+      } catch (error) {
+        if (!(error instanceof Refusal) || error.code !== "handle-taken" || tries === numberTries)
+          throw error;
+      }
+    }
+  }
+
+  return { register, claim, claimNumber };
 }
 
 function taken(local: string): Refusal {

@@ -8,13 +8,19 @@ import { Conflict, type Log } from "../store/log.ts";
 export interface Tickets {
   issue(who: Principal): Promise<{ ticket: string; expires: string }>;
   /** Whose ticket this is: from now on nobody's. Undefined when it is not good. */
-  redeem(ticket: string): Promise<{ local: string; tokenId: string } | undefined>;
+  redeem(ticket: string): Promise<Redeemed | undefined>;
 }
 
-interface TicketFact {
-  readonly local?: string;
-  readonly tokenId?: string;
-  readonly untilMs?: number;
+/** What a ticket stands for: the token that asked for it. */
+export interface Redeemed {
+  readonly local: string;
+  readonly tokenId: string;
+  readonly scopes: readonly string[];
+  readonly expiresMs?: number | undefined;
+}
+
+interface TicketFact extends Redeemed {
+  readonly untilMs: number;
 }
 
 const goodForSeconds = 30;
@@ -25,19 +31,24 @@ export function openTickets(deps: { prefix: string; log: Log; now: () => number 
   const subjectOf = (ticket: string): string => `${prefix}.ticket.${hash("sha256", ticket, "base64url")}`;
 
   return {
-    async issue({ address, tokenId }) {
+    async issue({ address, tokenId, scopes, expiresMs }) {
       const ticket = randomBytes(24).toString("base64url");
       const untilMs = Math.floor(now()) + goodForSeconds * 1000;
-      const body = JSON.stringify({ local: address.local, tokenId, untilMs } satisfies TicketFact);
+      const body = JSON.stringify({
+        local: address.local,
+        tokenId,
+        scopes,
+        expiresMs,
+        untilMs,
+      } satisfies TicketFact);
       const keepSeconds = goodForSeconds + 1;
       await log.append([{ subject: subjectOf(ticket), body, expected: 0, keepSeconds }]);
       return { ticket, expires: timestamp(untilMs) };
     },
     async redeem(ticket) {
       const fact = await log.last(subjectOf(ticket));
-      const { local, tokenId, untilMs = 0 } = (fact ? JSON.parse(fact.body) : {}) as TicketFact;
-      if (fact === undefined || local === undefined || tokenId === undefined || untilMs <= now())
-        return undefined;
+      const { untilMs = 0, ...redeemed } = JSON.parse(fact?.body ?? "{}") as Partial<TicketFact>;
+      if (fact === undefined || untilMs <= now()) return undefined;
       try {
         const used = {
           subject: fact.subject,
@@ -50,7 +61,7 @@ export function openTickets(deps: { prefix: string; log: Log; now: () => number 
         if (error instanceof Conflict) return undefined;
         throw error;
       }
-      return { local, tokenId };
+      return redeemed as Redeemed;
     },
   };
 }

@@ -23,9 +23,13 @@ export type Caller = Principal | undefined;
 
 const scopePattern = /^(read|write|watch|message|account)(:(\*|[a-z0-9][a-z0-9.-]{0,126}(\.\*)?))?$/;
 
+export function isScope(text: string): boolean {
+  return scopePattern.test(text);
+}
+
 export function parseScopes(scopes: readonly string[]): readonly string[] {
   for (const [index, scope] of scopes.entries()) {
-    if (!scopePattern.test(scope)) {
+    if (!isScope(scope)) {
       throw new Refusal("bad-request", `"${scope.slice(0, 40)}" is not a scope.`, [
         {
           pointer: `/scopes/${index}`,

@@ -86,7 +86,7 @@ export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Ac
       access: "account",
       body: PasswordPut,
       answers: { 204: { description: "Set.", schema: null } },
-      refusals: ["scope-missing", "storage-full", "wrong-password"],
+      refusals: ["forbidden", "scope-missing", "storage-full", "wrong-password"],
     }),
     async (request, reply) => {
       await accounts.changePassword(request.caller as Principal, request.body);

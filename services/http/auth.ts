@@ -52,7 +52,7 @@ function ticketOf({ query }: FastifyRequest): string | undefined {
 
 export function bearerOf(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
-  const token = /^Bearer +([\x21-\x7e]{1,600})$/i.exec(header)?.[1];
+  const token = /^Bearer +([\x21-\x7e]{1,8000})$/i.exec(header)?.[1];
   if (token === undefined) throw new Refusal("unauthenticated", "Authorization must be `Bearer <token>`.");
   return token;
 }

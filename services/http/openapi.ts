@@ -22,7 +22,8 @@ export async function openApi(app: FastifyInstance): Promise<void> {
           bearer: {
             type: "http",
             scheme: "bearer",
-            description: "A token of POST /v1/accounts or POST /v1/tokens.",
+            description:
+              "A token of POST /v1/accounts or POST /v1/tokens, or an access token (RFC 9068) of the operator's OIDC issuer.",
           },
         },
       },

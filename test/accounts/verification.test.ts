@@ -5,9 +5,11 @@ import { parseAddress } from "../../services/core/address.ts";
 import { follow } from "../../services/store/follower.ts";
 import { openHeads } from "../../services/store/heads.ts";
 import { openMemoryLog } from "../../services/store/memory.ts";
+import { openForgingIssuer } from "../conversations/issuer.ts";
 import { openMailbox } from "../conversations/mailbox.ts";
 
 const box = await openMailbox();
+const issuer = await openForgingIssuer();
 const log = openMemoryLog();
 const follower = follow(log);
 const accounts = openAccounts({
@@ -19,6 +21,7 @@ const accounts = openAccounts({
   nodes: { create: async () => undefined, remove: async () => undefined },
   now: Date.now,
   smtp: box.settings,
+  oidc: issuer.settings,
   onEmail: () => undefined,
   onTrouble: () => undefined,
 });
@@ -26,6 +29,7 @@ afterAll(async () => {
   accounts[Symbol.dispose]();
   await follower[Symbol.asyncDispose]();
   await box[Symbol.asyncDispose]();
+  await issuer[Symbol.asyncDispose]();
 });
 
 test("an account is its own word, and says whether its e-mail address was shown to be its own", async () => {
@@ -37,6 +41,12 @@ test("an account is its own word, and says whether its e-mail address was shown 
   expect(await accounts.verification(address)).toEqual({ by: "local-account", email: "unconfirmed" });
   await accounts.confirm(await accounts.principalOf(alice.token), await box.code(email));
   expect(await accounts.verification(address)).toEqual({ by: "local-account", email: "confirmed" });
+});
+
+test("an account of an issuer is the issuer's word", async () => {
+  const { address } = await accounts.principalOf(await issuer.sign({ preferred_username: "ida" }));
+  expect(address.local).toBe("ida");
+  expect(await accounts.verification(address)).toEqual({ by: "oidc" });
 });
 
 test("of nobody, of somebody elsewhere and of whoever has left there is nothing to say", async () => {
