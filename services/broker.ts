@@ -231,6 +231,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       watching[Symbol.dispose]();
       subscriptions[Symbol.dispose]();
       history[Symbol.dispose]();
+      await accounts.audit.settled();
       accounts[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
       policies[Symbol.dispose]();

@@ -159,6 +159,25 @@ export const Invitations = Type.Object({
   ),
 });
 
+export const AuditEntries = Type.Object({
+  entries: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      time: Time,
+      kind: Type.String({ description: "What happened, such as `token.issued`." }),
+      account: Type.Optional(Type.String({ description: "The address that it is about." })),
+      token: Type.Optional(Type.String({ description: "The id of a token." })),
+      invitation: Type.Optional(Type.String({ description: "The id of an invitation." })),
+      type: Type.Optional(Type.String({ description: "The name of a property type." })),
+      via: Type.Optional(Type.String({ description: "`oidc`: the account came from the issuer." })),
+      unrecorded: Type.Optional(
+        Type.Integer({ description: "How many of this kind came too fast to be recorded before it." }),
+      ),
+    }),
+  ),
+  next: Type.Optional(Type.String({ description: "There is more: send it as `after`." })),
+});
+
 export const Me = Type.Object({
   address: Type.String(),
   kind: Type.String(),

@@ -7,6 +7,7 @@ import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Log } from "../store/log.ts";
 import { escapeToken } from "../store/subjects.ts";
+import { type Audit, openAudit } from "./audit.ts";
 import { type Confirmation, openConfirmation } from "./confirmation.ts";
 import { type Credentials, openCredentials } from "./credentials.ts";
 import { openEmails } from "./emails.ts";
@@ -22,6 +23,8 @@ import { openTokens } from "./tokens.ts";
 
 export interface Accounts extends Registration, Credentials, Confirmation, Removal {
   readonly invitations: Pick<Invitations, "create" | "list" | "remove">;
+  /** For the operator. */
+  readonly audit: Audit;
   /** Calls back once when the principal's token ends. */
   awaitEnd(who: Principal, onEnd: () => void): Disposable;
   /** What the account's owner is told of it. */
@@ -77,6 +80,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     onTrouble,
   } = deps;
   const prefix = `a.${escapeToken(domain)}`;
+  const audit = openAudit({ prefix, log, follower, now, onTrouble });
   const records = openRecords({ prefix, heads });
   const tokens = openTokens({ prefix, log, heads, now });
   const emails = openEmails({
@@ -88,7 +92,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
   });
   const mail = smtp && openMail(smtp, { now, onTrouble });
   const confirmation = openConfirmation({ prefix, heads, records, emails, mail, now });
-  const invitations = openInvitations({ prefix, log, heads, now });
+  const invitations = openInvitations({ prefix, log, heads, audit, now });
   const registration = openRegistration({
     domain,
     mode,
@@ -98,6 +102,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     emails,
     invitations,
     nodes,
+    audit,
     now,
     onRegistered: (address) => {
       confirmation
@@ -107,9 +112,9 @@ export function openAccounts(deps: AccountDeps): Accounts {
   });
   const issuer = oidc && {
     read: openIssuerTokens(oidc, { now, onTrouble }),
-    accountOf: openIssuerAccounts({ prefix, issuer: oidc.issuer, heads, registration, now }),
+    accountOf: openIssuerAccounts({ prefix, issuer: oidc.issuer, heads, registration, audit, domain, now }),
   };
-  const credentials = openCredentials({ domain, prefix, log, heads, records, tokens, issuer, now });
+  const credentials = openCredentials({ domain, prefix, log, heads, records, tokens, issuer, audit, now });
   const endings = openTokenEndings({ follower, isGood: credentials.isGood, now });
 
   const removal = openRemoval({
@@ -122,6 +127,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     emails,
     confirmation,
     nodes,
+    audit,
     onTrouble,
   });
 
@@ -136,6 +142,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     register: registration.register,
     ...credentials,
     invitations,
+    audit,
     setEmail: confirmation.setEmail,
     sendCode: confirmation.sendCode,
     confirm: confirmation.confirm,
@@ -160,6 +167,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     },
     [Symbol.dispose]() {
       removal[Symbol.dispose]();
+      audit[Symbol.dispose]();
       mail?.[Symbol.dispose]();
       endings[Symbol.dispose]();
       emails[Symbol.dispose]();

@@ -8,6 +8,7 @@ import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Log } from "../store/log.ts";
+import type { Audit } from "./audit.ts";
 import type { IssuerAccounts } from "./issuer-accounts.ts";
 import { type Bearer, isJwt } from "./issuer-tokens.ts";
 import { hashPassword, passwordFits } from "./password.ts";
@@ -51,6 +52,7 @@ export interface CredentialDeps {
   readonly tokens: Tokens;
   /** Who gives tokens besides this broker. */
   readonly issuer: Issuer | undefined;
+  readonly audit: Pick<Audit, "record">;
   readonly now: () => number;
 }
 
@@ -66,7 +68,7 @@ const elsewhere = "oidc.";
 const recheckMs = 60_000;
 
 export function openCredentials(deps: CredentialDeps): Credentials {
-  const { domain, prefix, log, heads, records, tokens, issuer, now } = deps;
+  const { domain, prefix, log, heads, records, tokens, issuer, audit, now } = deps;
   const signedIn = openSignedIn(heads, now);
   const tickets = openTickets({ prefix, log, now });
 
@@ -119,6 +121,8 @@ export function openCredentials(deps: CredentialDeps): Credentials {
     const local = address.domain === domain && address.path.length === 0 ? address.local : "";
     const account = await records.find(local);
     const fits = await passwordFits(password, account?.password);
+    // What was typed for an address may be anything, also a password.
+    if (!fits) audit.record("sign-in.failed", { account: account && address.text });
     if (!fits) throw new Refusal("unauthenticated", "Address and password do not belong together.");
     return await addToken(local, wish, rights, account?.generation);
   }
@@ -146,6 +150,7 @@ export function openCredentials(deps: CredentialDeps): Credentials {
     }
     const { issued, append } = tokens.create(local, { ...wish, scopes }, generation);
     await heads.append([append]);
+    audit.record("token.issued", { account: makeAddress(local, domain).text, token: issued.id });
     return issued;
   }
 
@@ -169,6 +174,7 @@ export function openCredentials(deps: CredentialDeps): Credentials {
       const generation = (account.generation ?? 0) + 1;
       return { account: { ...account, password, generation, spared: tokenId } };
     });
+    audit.record("password.changed", { account: address.text });
     if (keepTokens) return;
     await tokens.end((await tokens.list(address.local)).filter(({ id }) => id !== tokenId));
   }
@@ -186,6 +192,7 @@ export function openCredentials(deps: CredentialDeps): Credentials {
       const found = (await listGood(who.address.local)).find(({ id }) => id === tokenId);
       if (found === undefined) throw new Refusal("not-found", "You have no such token.");
       await tokens.end([found]);
+      audit.record("token.revoked", { account: who.address.text, token: tokenId });
     },
     async list(who) {
       return (await listGood(who.address.local)).map(({ id, token }) => ({

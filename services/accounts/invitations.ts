@@ -5,6 +5,7 @@ import { timestamp } from "../core/event.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Heads } from "../store/heads.ts";
 import { type Append, Conflict, type Fact, type Log } from "../store/log.ts";
+import type { Audit } from "./audit.ts";
 
 export interface Invitations {
   create(wish: InvitationWish): Promise<{ id: string; invitation: string; expires: string }>;
@@ -41,6 +42,11 @@ interface InvitationFact {
 const pattern = /^([A-Za-z0-9_-]{16})\.([A-Za-z0-9_-]{32})$/;
 const goodForSeconds = 7 * 24 * 3600;
 const invitationsMax = 1_000;
+/** The id of an invitation, for the record. */
+export function invitationId(invitation: string): string | undefined {
+  return pattern.exec(invitation)?.[1];
+}
+
 /** A tombstone only has to outlive the other brokers' feeds. */
 const endedSeconds = 3600;
 const roundsMax = 20;
@@ -49,9 +55,10 @@ export function openInvitations(deps: {
   prefix: string;
   log: Log;
   heads: Heads;
+  audit: Pick<Audit, "record">;
   now: () => number;
 }): Invitations {
-  const { prefix, log, heads, now } = deps;
+  const { prefix, log, heads, audit, now } = deps;
   const subjectOf = (id: string): string => `${prefix}.invitation.${id}`;
 
   /** What the fact says, unless it is over. */
@@ -90,6 +97,7 @@ export function openInvitations(deps: {
       const untilMs = createdMs + Math.round(expiresIn * 1000);
       const fact = { hash: hash("sha256", secret, "base64url"), createdMs, untilMs, uses };
       await heads.append([appendOf(subjectOf(id), fact, 0)]);
+      audit.record("invitation.made", { invitation: id });
       return { id, invitation: `${id}.${secret}`, expires: timestamp(untilMs) };
     },
     async remove(id) {
@@ -99,6 +107,7 @@ export function openInvitations(deps: {
         if (fact === undefined || found === undefined) break;
         try {
           await heads.append([appendOf(fact.subject, { ...found, uses: 0 }, fact.position)]);
+          audit.record("invitation.ended", { invitation: id });
           return;
         } catch (error) {
           // It was used meanwhile; it may have uses left.

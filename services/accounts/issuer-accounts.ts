@@ -1,9 +1,11 @@
 // Issuer's accounts: which account each subject of an OIDC issuer has, for ever.
 // In: an issuer's word for who somebody is. Out: their account, made the first time that they come. Never: one account for two subjects.
 import { hash } from "node:crypto";
+import { makeAddress } from "../core/address.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact } from "../store/log.ts";
+import type { Audit } from "./audit.ts";
 import type { Claims } from "./registration.ts";
 
 /** @returns the handle of a subject's account */
@@ -14,11 +16,13 @@ export interface IssuerAccountDeps {
   readonly issuer: string;
   readonly heads: Heads;
   readonly registration: Claims;
+  readonly audit: Pick<Audit, "record">;
+  readonly domain: string;
   readonly now: () => number;
 }
 
 export function openIssuerAccounts(deps: IssuerAccountDeps): IssuerAccounts {
-  const { prefix, issuer, heads, registration, now } = deps;
+  const { prefix, issuer, heads, registration, audit, domain, now } = deps;
 
   async function bind(subject: string, at: string, handle: string | undefined): Promise<string> {
     const account = { createdMs: Math.floor(now()), kind: "person", oidc: { issuer, subject } } as const;
@@ -43,7 +47,9 @@ export function openIssuerAccounts(deps: IssuerAccountDeps): IssuerAccounts {
     const known = await heads.get(at);
     if (known) return localOf(known);
     try {
-      return await bind(subject, at, handle);
+      const local = await bind(subject, at, handle);
+      audit.record("account.registered", { account: makeAddress(local, domain).text, via: "oidc" });
+      return local;
     } catch (error) {
       // The same subject may have come twice at once.
       const bound = await heads.refresh(at);

@@ -6,8 +6,9 @@ import { type NodeKind, rights } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Heads } from "../store/heads.ts";
 import { type Append, Conflict } from "../store/log.ts";
+import type { Audit } from "./audit.ts";
 import type { Emails } from "./emails.ts";
-import type { Invitations } from "./invitations.ts";
+import { type Invitations, invitationId } from "./invitations.ts";
 import { hashPassword } from "./password.ts";
 import type { AccountFact, Records } from "./records.ts";
 import type { Tokens } from "./tokens.ts";
@@ -46,6 +47,7 @@ export interface RegistrationDeps {
   readonly emails: Emails;
   readonly invitations: Invitations;
   readonly nodes: { create(address: Address, kind: NodeKind): Promise<unknown> };
+  readonly audit: Pick<Audit, "record">;
   readonly now: () => number;
   readonly onRegistered: (address: Address) => void;
 }
@@ -53,7 +55,7 @@ export interface RegistrationDeps {
 const numberTries = 20;
 
 export function openRegistration(deps: RegistrationDeps): Registration & Claims {
-  const { domain, mode, heads, records, tokens, emails, invitations, nodes, now, onRegistered } = deps;
+  const { domain, mode, heads, records, tokens, emails, invitations, nodes, audit, now, onRegistered } = deps;
 
   async function register(wish: RegistrationWish): Promise<{ address: string; token: string }> {
     if (mode === "closed") throw new Refusal("registration-closed", "Registration is closed here.");
@@ -81,6 +83,10 @@ export function openRegistration(deps: RegistrationDeps): Registration & Claims 
     const local = handle === undefined ? undefined : parseHandle(handle);
     if (local !== undefined) await claim(local, account, also);
     const address = makeAddress(local ?? (await claimNumber(account, also)), domain);
+    audit.record("account.registered", { account: address.text });
+    if (invitation !== undefined) {
+      audit.record("invitation.used", { account: address.text, invitation: invitationId(invitation) });
+    }
     onRegistered(address);
     return { address: address.text, token };
   }

@@ -8,6 +8,7 @@ import { type Principal, requireScope } from "../core/principal.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log } from "../store/log.ts";
 import { escapeToken, unescapeToken } from "../store/subjects.ts";
+import type { Audit } from "./audit.ts";
 import type { Codes } from "./confirmation.ts";
 import type { Emails } from "./emails.ts";
 import type { Records } from "./records.ts";
@@ -28,6 +29,7 @@ export interface RemovalDeps {
   readonly emails: Emails;
   readonly confirmation: Pick<Codes, "end">;
   readonly nodes: { remove(address: Address): Promise<void> };
+  readonly audit: Pick<Audit, "record">;
   readonly onTrouble: (message: string) => void;
 }
 
@@ -37,7 +39,7 @@ const done = "{}";
 const doneSeconds = 3600;
 
 export function openRemoval(deps: RemovalDeps): Removal {
-  const { domain, prefix, log, heads, records, tokens, emails, confirmation, nodes, onTrouble } = deps;
+  const { domain, prefix, log, heads, records, tokens, emails, confirmation, nodes, audit, onTrouble } = deps;
   const noteOf = (local: string): string => `${prefix}.leaving.${escapeToken(local)}`;
   let isOpen = true;
   const looking = setInterval(() => void lookAround(), lookAroundMs);
@@ -56,6 +58,7 @@ export function openRemoval(deps: RemovalDeps): Removal {
       const also = released ? [note, released, ...codes] : [note, ...codes];
       return { account: { createdMs, kind, ended: true }, also };
     });
+    audit.record("account.ended", { account: who.address.text });
     const note = await heads.get(subject);
     if (note) await finish(note);
   }

@@ -19,6 +19,7 @@ import type { PropertyService } from "../property/properties.ts";
 import type { Explain, Subscriptions, Watchers, Watching } from "../watch/watching.ts";
 import { accountRoutes } from "./accounts.ts";
 import { asyncApi } from "./asyncapi.ts";
+import { auditRoutes } from "./audit.ts";
 import { authenticator, bearerOf } from "./auth.ts";
 import { emailRoutes } from "./emails.ts";
 import { eventRoutes } from "./events.ts";
@@ -138,6 +139,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   accountRoutes(app, deps);
   emailRoutes(app, deps);
   invitationRoutes(app, deps);
+  auditRoutes(app, deps);
   nodeRoutes(app, deps);
   propertyRoutes(app, deps);
   leaseRoutes(app, deps);

@@ -2,6 +2,7 @@
 // In: HTTP requests. Out: calls to the property service, answers. Never: a schema stored that cannot be used.
 import type { FastifyInstance } from "fastify";
 import { PropertyType, PropertyTypes, TypePut } from "../../schemas/wire/shapes.ts";
+import type { Accounts } from "../accounts/accounts.ts";
 import { type Address, parseAddress, parsePropertyName } from "../core/address.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
@@ -23,8 +24,12 @@ interface OwnParams {
   name: string;
 }
 
-export function typeRoutes(app: FastifyInstance, { properties }: { properties: PropertyService }): void {
+export function typeRoutes(
+  app: FastifyInstance,
+  { properties, accounts }: { properties: PropertyService; accounts: Pick<Accounts, "audit"> },
+): void {
   const { types } = properties;
+  const { audit } = accounts;
 
   app.get(
     "/v1/types",
@@ -70,6 +75,7 @@ export function typeRoutes(app: FastifyInstance, { properties }: { properties: P
         parsePropertyName(request.params.name),
         request.body as never,
       );
+      audit.record("type.set", { type: type.name });
       return reply.code(created ? 201 : 200).send(type);
     },
   );
@@ -87,6 +93,7 @@ export function typeRoutes(app: FastifyInstance, { properties }: { properties: P
     }),
     async (request, reply) => {
       await types.remove(parsePropertyName(request.params.name));
+      audit.record("type.removed", { type: request.params.name });
       return reply.code(204).send();
     },
   );
