@@ -23,6 +23,7 @@ interface Waiting {
   readonly onEnd: () => void;
 }
 
+const retryMs = 500;
 const timerMsMax = 2 ** 31 - 1;
 
 export function openTokenEndings({ follower, isGood, now }: TokenEndingDeps): TokenEndings {
@@ -40,8 +41,14 @@ export function openTokenEndings({ follower, isGood, now }: TokenEndingDeps): To
   }
 
   async function check(one: Waiting): Promise<void> {
-    // Who cannot be sure ends it: whoever holds a good token comes back.
-    if (!(await isGood(one.who).catch(() => false))) end(one);
+    try {
+      if (!(await isGood(one.who))) end(one);
+    } catch {
+      // The store does not say: until it does, what was good stays good, as it would without a question.
+      setTimeout(() => {
+        if (waiting.get(one.who.address.local)?.has(one)) void check(one);
+      }, retryMs).unref();
+    }
   }
 
   function end(one: Waiting): void {
