@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { type Log, LogUnavailable } from "../../services/store/log.ts";
 import { until } from "../store/embedded.ts";
-import { aWorld, type Data, type Person, stages } from "./world.ts";
+import { aWorld, type Data, nodePath, type Person, stages } from "./world.ts";
 
 const schema = { type: "object" };
 
@@ -36,6 +36,10 @@ describe.each(stages)("leaving on the %s log", (stage) => {
     await alice.sets("count", 3, { key: "once" });
     const own = `/v1/nodes/${encodeURIComponent(alice.address)}/types/count`;
     expect((await alice.asks("PUT", own, { body: { schema } })).status).toBe(201);
+    const rules = [{ who: ["anyone"], properties: ["profile"], allow: ["read"] }];
+    const policy = { body: { rules } };
+    expect((await alice.asks("PUT", `${nodePath(alice.address)}/policy`, policy)).status).toBe(200);
+    await alice.blocks("@example.com");
     await alice.subscribes({ target: "bob@localhost" });
     await alice.asks("POST", "/v1/tokens", { body: {} });
     expect((await alice.asks("POST", "/v1/tickets")).status).toBe(201);
@@ -64,7 +68,7 @@ describe.each(stages)("leaving on the %s log", (stage) => {
   test("ends nodes, properties, types, subscriptions, tokens and the e-mail address", async () => {
     const alice = await settled({ password: "correct horse battery", email: "alice@example.com" });
     await until("her code", async () => (await remains(alice)).some((one) => one.includes(".code.")));
-    expect((await remains(alice)).length).toBeGreaterThan(12);
+    expect((await remains(alice)).length).toBeGreaterThan(14);
     expect((await alice.asks("DELETE", "/v1/me")).status).toBe(204);
     expect(await remains(alice)).toEqual(nothingButTheHandle);
     expect((await alice.asks("GET", "/v1/me")).status).toBe(401);
@@ -96,6 +100,17 @@ describe.each(stages)("leaving on the %s log", (stage) => {
     }
     // The account, its tokens, its nodes, and the note that all is done.
     expect(cuts).toBeGreaterThanOrEqual(4);
+  });
+
+  test("a blocked watcher hears nothing of it, although the block ends with the rest", async () => {
+    const alice = await settled();
+    const bob = await world.registers("bob");
+    await alice.sets("for-sale", { item: "bike" });
+    await bob.watches(alice);
+    await alice.blocks(bob);
+    await bob.hearsUpToNow();
+    expect((await alice.asks("DELETE", "/v1/me")).status).toBe(204);
+    await bob.hearsNothing();
   });
 
   test("of two who leave by the same account at once both find it over", async () => {

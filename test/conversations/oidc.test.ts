@@ -238,3 +238,35 @@ describe.each(stages)("tokens that somebody made, on the %s log", (stage) => {
     issuer.says({});
   });
 });
+
+describe("an issuer of the real program", () => {
+  let issuer: ForgingIssuer;
+  beforeAll(async () => {
+    issuer = await openForgingIssuer();
+  });
+  afterAll(async () => await issuer[Symbol.asyncDispose]());
+  const world = aWorld("process", {
+    env: {
+      get TIDINGS_OIDC_ISSUER() {
+        return issuer.settings.issuer;
+      },
+      get TIDINGS_OIDC_AUDIENCE() {
+        return issuer.settings.audience;
+      },
+      TIDINGS_OIDC_HANDLE_CLAIM: "nickname",
+    },
+  });
+
+  test("vouches for people, also after a restart, and nobody else registers", async () => {
+    const register = await world.stranger.asks("POST", "/v1/accounts", { body: {} });
+    expect(register).toMatchObject({ status: 403, body: { code: "registration-closed" } });
+    const me = async (nickname: string): Promise<unknown> => {
+      const token = await issuer.sign({ sub: "someone", nickname });
+      return (await world.knows("", token).asks("GET", "/v1/me")).body.address;
+    };
+    expect(await me("ann")).toBe("ann@localhost");
+    await world.program.stop();
+    await world.program.start();
+    expect(await me("ben")).toBe("ann@localhost");
+  });
+});
