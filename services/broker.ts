@@ -85,7 +85,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     log: facts,
     heads,
     now,
-    verify: async () => ({ by: "local-account" }),
+    verify: async (watcher) => await accounts.verification(watcher),
     onTrouble,
   });
   const properties = openPropertyService({

@@ -9,11 +9,26 @@ const stage = createContext({ job: idle });
 // The job belongs to this realm. Only the call lies in the other one, because V8 stops scripts, not functions.
 const call = new Script("job()");
 
+/** The clock runs also while another program has the processor. */
+const attemptsMax = 3;
+
 /**
+ * Runs it again where it was stopped before it had run for half of its time: it must be fit to be run more than once.
  * What the job throws is thrown. Costs some 0.2 ms, because a thread watches. The job is stopped between two steps of
  * JavaScript: one step of native code, such as a join of strings, is waited for, whatever it takes.
  */
 export function runLimited(job: () => void, limitMs: number): "ended" | "stopped" {
+  for (let attempt = 1; ; attempt++) {
+    const before = process.threadCpuUsage();
+    const outcome = runOnce(job, limitMs);
+    const { user, system } = process.threadCpuUsage(before);
+    // On a busy machine time passes in which the job was not even running: that is no fault of its.
+    const ranMs = (user + system) / 1000;
+    if (outcome === "ended" || ranMs > limitMs / 2 || attempt === attemptsMax) return outcome;
+  }
+}
+
+function runOnce(job: () => void, limitMs: number): "ended" | "stopped" {
   stage.job = job;
   try {
     call.runInContext(stage, { timeout: limitMs });
