@@ -4,6 +4,7 @@ import type { FastifyBaseLogger } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
+import { type Limits, usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
 import { openPolicies } from "./policy/policies.ts";
 import { openPropertyService } from "./property/properties.ts";
@@ -21,7 +22,7 @@ import {
   openWatching,
 } from "./watch/watching.ts";
 
-export interface BrokerOptions extends Pick<Config, "domain" | "registration" | "origins"> {
+export interface BrokerOptions extends Pick<Config, "domain" | "registration" | "origins" | "rateLimit"> {
   readonly adminToken: string;
   /** Facts about nodes: what watchers are fed from. */
   readonly facts: Log;
@@ -33,6 +34,8 @@ export interface BrokerOptions extends Pick<Config, "domain" | "registration" | 
   readonly log: FastifyBaseLogger;
   readonly smtp?: Config["smtp"];
   readonly oidc?: Config["oidc"];
+  /** Others than usual, for tests. */
+  readonly limits?: Limits | undefined;
   /** Why the store cannot serve, as far as its keeper knows. */
   readonly ailments?: () => readonly string[];
 }
@@ -48,7 +51,7 @@ const secretsMax = 16 * 1024 * 1024;
 /** Resolves when the broker knows the log up to its end. */
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { domain, registration, origins, adminToken, facts, secrets, now, keeper, log } = options;
-  const { ailments = () => [] } = options;
+  const { ailments = () => [], rateLimit, limits = usualLimits } = options;
   const onTrouble = (message: string): void => log.warn(message);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
@@ -217,6 +220,9 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     explain,
     origins,
     metrics,
+    limits: rateLimit ? limits : undefined,
+    now,
+    standing,
     ailments: whatAils,
     log,
   });

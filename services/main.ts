@@ -61,6 +61,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
       origins: config.origins,
       smtp: config.smtp,
       oidc: config.oidc,
+      rateLimit: config.rateLimit,
       adminToken,
       facts,
       secrets,

@@ -215,7 +215,8 @@ export const refusals = {
   "rate-limited": {
     status: 429,
     title: "Too many requests",
-    remedy: "Wait as long as Retry-After says.",
+    remedy:
+      "Wait as long as Retry-After says. The header fields RateLimit and RateLimit-Policy of every answer tell how much is left and how fast it comes back.",
   },
   internal: {
     status: 500,
@@ -247,8 +248,10 @@ export class Refusal extends Error {
   override readonly name = "Refusal";
   readonly code: RefusalCode;
   readonly errors: readonly RefusalError[] | undefined;
+  /** When trying again may help, where that is known. */
+  readonly waitSeconds: number | undefined;
 
-  constructor(code: RefusalCode, detail: string, errors?: readonly RefusalError[]) {
+  constructor(code: RefusalCode, detail: string, errors?: readonly RefusalError[], waitSeconds?: number) {
     // A refusal is an answer, not a mistake: nobody reads where it was made, and drawing up a stack costs more than the answer.
     const depth = Error.stackTraceLimit;
     Error.stackTraceLimit = 0;
@@ -256,6 +259,7 @@ export class Refusal extends Error {
     Error.stackTraceLimit = depth;
     this.code = code;
     this.errors = errors;
+    this.waitSeconds = waitSeconds;
   }
 
   get status(): number {

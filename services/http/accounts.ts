@@ -15,15 +15,20 @@ import type { Accounts } from "../accounts/accounts.ts";
 import { parseAddress } from "../core/address.ts";
 import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Quotas } from "./quotas.ts";
 import { describe } from "./route.ts";
 
 const tag = "Accounts and tokens";
 
-export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Accounts }): void {
+export function accountRoutes(
+  app: FastifyInstance,
+  { accounts, quotas }: { accounts: Accounts; quotas: Quotas },
+): void {
   app.post<{ Body: AccountPost }>(
     "/v1/accounts",
     describe({
       id: "register",
+      counts: "registration",
       summary: "Register an account; without a handle the broker issues a number",
       tag,
       access: "open",
@@ -61,6 +66,7 @@ export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Ac
     "/v1/me",
     describe({
       id: "deleteAccount",
+      counts: "revocation",
       summary: "End the account, its tokens, its subscriptions, its nodes and everything on them",
       description:
         "Its handle stays taken. Once the account is ended the rest follows, also if the broker is killed meanwhile: who gets 503 and then 401 has ended it.",
@@ -108,7 +114,9 @@ export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Ac
     async (request, reply) => {
       const { address, password, ...wish } = request.body;
       if (address !== undefined && password !== undefined) {
-        return reply.code(201).send(await accounts.signIn(parseAddress(address), password, wish));
+        const target = parseAddress(address);
+        const signIn = (): Promise<object> => accounts.signIn(target, password, wish);
+        return reply.code(201).send(await quotas.signIn(request.ip, target, signIn));
       }
       if (address !== undefined || password !== undefined) {
         throw new Refusal(
@@ -140,6 +148,7 @@ export function accountRoutes(app: FastifyInstance, { accounts }: { accounts: Ac
     "/v1/tokens/:id",
     describe({
       id: "revokeToken",
+      counts: "revocation",
       summary: "Revoke a token",
       tag,
       access: "account",

@@ -4,10 +4,11 @@ import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
 import type { Reader } from "./look.ts";
+import type { Lookups } from "./lookups.ts";
 import { recall } from "./recall.ts";
 import { describe } from "./route.ts";
 import type { Streams } from "./streams.ts";
-import { readWatchQuery, streamQuery, type WatchQueryShape } from "./watch-query.ts";
+import { readWatchQuery, streamQuery, type WatchQueryShape, wishOf } from "./watch-query.ts";
 
 const EventsQuery = Type.Object(streamQuery, { additionalProperties: false });
 
@@ -21,9 +22,10 @@ export interface EventDeps {
   readonly reader: Reader;
   readonly watching: Watching;
   readonly streams: Streams;
+  readonly lookups: Lookups;
 }
 
-export function eventRoutes(app: FastifyInstance, { reader, watching, streams }: EventDeps): void {
+export function eventRoutes(app: FastifyInstance, { reader, watching, streams, lookups }: EventDeps): void {
   app.get<{ Querystring: WatchQueryShape }>(
     "/v1/events",
     describe({
@@ -52,6 +54,7 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams }:
     async (request, reply) => {
       const { caller } = request;
       const { targets, after } = await readWatchQuery(request, reader, request.headers["last-event-id"]);
+      await lookups.watch(request, targets.map(wishOf));
       const response = reply.raw;
       let watcher: Watcher | undefined;
       let isFull = false;

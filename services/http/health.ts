@@ -19,6 +19,7 @@ export function healthRoutes(app: FastifyInstance, { metrics, ailments }: Health
     "/livez",
     describe({
       id: "live",
+      counts: "nothing",
       summary: "The process is up",
       tag,
       access: "open",
@@ -32,6 +33,7 @@ export function healthRoutes(app: FastifyInstance, { metrics, ailments }: Health
     "/readyz",
     describe({
       id: "ready",
+      counts: "nothing",
       summary: "Bus and store serve",
       tag,
       access: "open",
@@ -51,6 +53,7 @@ export function healthRoutes(app: FastifyInstance, { metrics, ailments }: Health
     "/metrics",
     describe({
       id: "metrics",
+      counts: "nothing",
       summary: "Prometheus metrics",
       tag,
       access: "open",

@@ -10,6 +10,7 @@ import { Refusal } from "../core/refusal.ts";
 import { type NodeShape, type PropertyService, requireOwner } from "../property/properties.ts";
 import { onceOf, refuseConditions, traceOf } from "./conditions.ts";
 import { lookOf, revealQuery } from "./look.ts";
+import type { Lookups } from "./lookups.ts";
 import { patch } from "./patch.ts";
 import { describe } from "./route.ts";
 
@@ -35,7 +36,10 @@ interface NodeQueryShape {
   reveal?: string;
 }
 
-export function nodeRoutes(app: FastifyInstance, { properties }: { properties: PropertyService }): void {
+export function nodeRoutes(
+  app: FastifyInstance,
+  { properties, lookups }: { properties: PropertyService; lookups: Lookups },
+): void {
   const { reader, writer, nodes } = properties;
 
   app.get<{ Params: { address: string }; Querystring: NodeQueryShape }>(
@@ -56,7 +60,8 @@ export function nodeRoutes(app: FastifyInstance, { properties }: { properties: P
       const patterns = list === undefined ? [] : parseNamePatterns(list);
       const look = await lookOf(request.caller, reveal, reader);
       const selection = { patterns, matches: matchNames(patterns) };
-      const node = await reader.node(look, parseAddress(request.params.address), selection, depth);
+      const of = parseAddress(request.params.address);
+      const node = await lookups.read(request, of, () => reader.node(look, of, selection, depth));
       return names ? namesAlone(node) : node;
     },
   );

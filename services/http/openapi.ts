@@ -13,7 +13,7 @@ export async function openApi(app: FastifyInstance): Promise<void> {
         title: "Tidings",
         version: "1.0.0",
         description:
-          "Leased properties, watched live. Every refusal is application/problem+json (RFC 9457). A path that is not listed here answers 404 `not-found`, another method than those listed 405 `method-not-allowed` with `Allow`.",
+          "Leased properties, watched live. Every refusal is application/problem+json (RFC 9457). A path that is not listed here answers 404 `not-found`, another method than those listed 405 `method-not-allowed` with `Allow`. Answers carry `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers): what an account, or without a token an address, may ask for and what is left of it; 429 `rate-limited` carries `Retry-After`.",
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
       },
       servers: [{ url: "/", description: "This broker." }],

@@ -8,8 +8,10 @@ import type { Caller, Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { PropertyService, Terms, ValueWish } from "../property/properties.ts";
 import { parseWatchWish, requireWatchScope, type Watcher } from "../watch/watching.ts";
+import type { Lookups } from "./lookups.ts";
 import { patch } from "./patch.ts";
 import { invalid } from "./problem.ts";
+import type { Asker, Quotas } from "./quotas.ts";
 import { readCursor } from "./watch-query.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each operation's schema has said what its fields are
@@ -17,24 +19,35 @@ type Fields = any;
 
 export interface Operations {
   /** @throws Refusal, and what the services throw */
-  run(caller: Caller, watcher: Watcher, frame: { readonly [key: string]: Json }): Promise<unknown>;
+  run(who: Asker, watcher: Watcher, frame: { readonly [key: string]: Json }): Promise<unknown>;
 }
 
 /** One of the moment costs as much as one that is kept. */
 const watchesMax = 10_000;
 
-export function openOperations({ reader, writer, renewer }: PropertyService): Operations {
+/** All others only read. */
+const writes: ReadonlySet<string> = new Set(["set", "patch", "delete", "renew"]);
+
+export function openOperations(
+  { reader, writer, renewer }: PropertyService,
+  quotas: Quotas,
+  lookups: Lookups,
+): Operations {
   const ajv = new Ajv2020({ strict: false, removeAdditional: false });
   const shapes = new Map<string, ValidateFunction>();
   for (const [op, schema] of Object.entries(frames)) shapes.set(op, ajv.compile(schema));
 
-  const operations: Record<string, (fields: Fields, caller: Caller, watcher: Watcher) => Promise<unknown>> = {
-    async watch({ id, op, after, reveal, ...fields }, caller, watcher) {
+  const operations: Record<
+    string,
+    (fields: Fields, caller: Caller, watcher: Watcher, ip: Asker["ip"]) => Promise<unknown>
+  > = {
+    async watch({ id, op, after, reveal, ...fields }, caller, watcher, ip) {
       if (watcher.size >= watchesMax)
         throw new Refusal("too-many-subscriptions", "This socket watches as much as it may.");
       const disclosed = caller && reveal ? await reader.own(caller, reveal) : undefined;
       const wish = { ...parseWatchWish(fields), disclosed };
       if (caller) requireWatchScope(caller, wish.properties);
+      await lookups.watch({ caller, ip }, [wish]);
       return await watcher.watch(wish, readCursor(after));
     },
     async unwatch({ subscription }, _, watcher) {
@@ -60,8 +73,10 @@ export function openOperations({ reader, writer, renewer }: PropertyService): Op
   };
 
   return {
-    async run(caller, watcher, frame) {
+    async run(who, watcher, frame) {
       const op = typeof frame.op === "string" ? frame.op : "";
+      quotas.take("requests", who);
+      if (writes.has(op)) quotas.take("writes", who);
       const fits = shapes.get(op);
       const operation = operations[op];
       if (fits === undefined || operation === undefined) {
@@ -70,7 +85,7 @@ export function openOperations({ reader, writer, renewer }: PropertyService): Op
         ]);
       }
       if (!fits(frame)) throw invalid("frame", fits.errors ?? []);
-      return await operation(frame, caller, watcher);
+      return await operation(frame, who.caller, watcher, who.ip);
     },
   };
 }

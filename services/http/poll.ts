@@ -6,7 +6,7 @@ import { Polled } from "../../schemas/wire/shapes.ts";
 import { type Delivery, toldEvent } from "../watch/watching.ts";
 import type { EventDeps } from "./events.ts";
 import { describe } from "./route.ts";
-import { readWatchQuery, type WatchQueryShape, watchQuery } from "./watch-query.ts";
+import { readWatchQuery, type WatchQueryShape, watchQuery, wishOf } from "./watch-query.ts";
 
 const waitSecondsMax = 60;
 
@@ -24,7 +24,7 @@ const PollQuery = Type.Object(
   { additionalProperties: false },
 );
 
-export function pollRoutes(app: FastifyInstance, { reader, watching, streams }: EventDeps): void {
+export function pollRoutes(app: FastifyInstance, { reader, watching, streams, lookups }: EventDeps): void {
   app.get<{ Querystring: WatchQueryShape & { wait?: number } }>(
     "/v1/poll",
     describe({
@@ -47,6 +47,7 @@ export function pollRoutes(app: FastifyInstance, { reader, watching, streams }: 
     async (request, reply) => {
       const { caller } = request;
       const { targets, after } = await readWatchQuery(request, reader);
+      await lookups.watch(request, targets.map(wishOf));
       const changed = { wake: (): void => undefined };
       using watcher = await watching.open({
         caller,

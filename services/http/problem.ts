@@ -25,8 +25,13 @@ export function problemOf({ code, message, errors }: Refusal): ProblemBody {
   return errors === undefined ? body : { ...body, errors };
 }
 
+/** Retry-After (RFC 9110 §10.2.3), in seconds; undefined where trying again would not help. */
+export function retryAfter({ code, waitSeconds }: Refusal): number | undefined {
+  return waitSeconds ?? retryAfterSeconds[code];
+}
+
 export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply {
-  const wait = retryAfterSeconds[refusal.code];
+  const wait = retryAfter(refusal);
   if (wait !== undefined) reply.header("retry-after", String(wait));
   if (refusal.code === "unauthenticated") reply.header("www-authenticate", 'Bearer realm="tidings"');
   reply.header("content-type", "application/problem+json; charset=utf-8").header("cache-control", "no-store");

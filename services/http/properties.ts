@@ -8,6 +8,7 @@ import type { Principal } from "../core/principal.ts";
 import type { PropertyService, ValueWish } from "../property/properties.ts";
 import { matchesEntityTag, termsOf } from "./conditions.ts";
 import { lookOf, revealQuery } from "./look.ts";
+import type { Lookups } from "./lookups.ts";
 import { describe } from "./route.ts";
 
 const tag = "Nodes and properties";
@@ -38,7 +39,10 @@ const RemoveQuery = Type.Object(
 
 const ReadQuery = Type.Object(revealQuery, { additionalProperties: false });
 
-export function propertyRoutes(app: FastifyInstance, { properties }: { properties: PropertyService }): void {
+export function propertyRoutes(
+  app: FastifyInstance,
+  { properties, lookups }: { properties: PropertyService; lookups: Lookups },
+): void {
   const { reader, writer } = properties;
 
   app.get<{ Params: PropertyParams; Querystring: { reveal?: string } }>(
@@ -61,7 +65,7 @@ export function propertyRoutes(app: FastifyInstance, { properties }: { propertie
       const address = parseAddress(request.params.address);
       const name = parsePropertyName(request.params.name);
       const look = await lookOf(request.caller, request.query.reveal, reader);
-      const property = await reader.property(look, address, name);
+      const property = await lookups.read(request, address, () => reader.property(look, address, name));
       reply.header("etag", `"${property.revision}"`).header("cache-control", "private, no-cache");
       if (matchesEntityTag(request.headers["if-none-match"], property.revision))
         return reply.code(304).send();

@@ -9,6 +9,9 @@ import { type RefusalCode, refusals } from "../core/refusal.ts";
 /** Who may call: anybody; anybody, but a token that is sent must be good; an account; the operator. */
 export type Access = "open" | "caller" | "account" | "operator";
 
+/** What the route's requests are counted as; one that changes something is a write as well. */
+export type Counts = "request" | "subscription" | "registration" | "revocation" | "nothing";
+
 declare module "fastify" {
   interface FastifyRequest {
     /** The account that calls; undefined without a token. */
@@ -17,6 +20,7 @@ declare module "fastify" {
   interface FastifyContextConfig {
     access?: Access;
     takesTicket?: boolean;
+    counts?: Counts;
   }
 }
 
@@ -27,6 +31,8 @@ export interface RouteDescription {
   readonly access: Access;
   /** A browser may come with `?ticket=` in place of a header. */
   readonly takesTicket?: boolean;
+  /** `request` if absent. */
+  readonly counts?: Counts;
   readonly description?: string;
   readonly params?: Record<string, string>;
   readonly query?: TSchema;
@@ -56,6 +62,7 @@ export function describe(route: RouteDescription): RouteShorthandOptions {
     tag,
     access,
     takesTicket = false,
+    counts = "request",
     description,
     params,
     query,
@@ -75,7 +82,7 @@ export function describe(route: RouteDescription): RouteShorthandOptions {
   if (headers) schema.headers = stringObject(headers, false);
   if (query) schema.querystring = query;
   if (body) schema.body = body;
-  return { schema, config: { access, takesTicket } };
+  return { schema, config: { access, takesTicket, counts } };
 }
 
 function describeAnswers(answers: RouteDescription["answers"]): Record<string, unknown> {

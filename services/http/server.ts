@@ -1,7 +1,6 @@
 // The HTTP face: one fastify instance with every resource on it. The folder's public file.
 // In: the services. Out: a listening server, and its graceful end. Never: a decision about properties; it parses, calls and answers.
-import type { IncomingMessage, Server } from "node:http";
-import type { Socket } from "node:net";
+import type { IncomingMessage } from "node:http";
 import Fastify, {
   type FastifyBaseLogger,
   type FastifyInstance,
@@ -9,31 +8,36 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from "fastify";
-import type { Registry } from "prom-client";
+import { Counter, type Registry } from "prom-client";
 import type { Accounts } from "../accounts/accounts.ts";
 import { parseJson } from "../core/json.ts";
-import type { Principal } from "../core/principal.ts";
+import type { Caller, Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Soon } from "../core/soon.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { PropertyService } from "../property/properties.ts";
-import type { Explain, Subscriptions, Watchers, Watching } from "../watch/watching.ts";
+import type { Explain, Standing, Subscriptions, Watchers, Watching } from "../watch/watching.ts";
 import { accountRoutes } from "./accounts.ts";
 import { asyncApi } from "./asyncapi.ts";
 import { auditRoutes } from "./audit.ts";
 import { authenticator, bearerOf } from "./auth.ts";
+import { cutOffPipelines, passOverExpectations, refuseBadHttp, untouchedSockets } from "./connections.ts";
 import { emailRoutes } from "./emails.ts";
 import { eventRoutes } from "./events.ts";
 import { explainRoutes } from "./explain.ts";
 import { healthRoutes } from "./health.ts";
 import { invitationRoutes } from "./invitations.ts";
 import { leaseRoutes } from "./leases.ts";
+import { freeLookups, type Lookups, openLookups } from "./lookups.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { openApi } from "./openapi.ts";
 import { policyRoutes } from "./policies.ts";
 import { pollRoutes } from "./poll.ts";
 import { handleError, sendProblem } from "./problem.ts";
 import { propertyRoutes } from "./properties.ts";
+import { type Limits, noQuotas, openQuotas, type Quotas } from "./quotas.ts";
 import { socketRoutes } from "./socket.ts";
+import { watchStalls } from "./stalls.ts";
 import { openStreams } from "./streams.ts";
 import { subscriptionRoutes } from "./subscriptions.ts";
 import { typeRoutes } from "./types.ts";
@@ -53,6 +57,10 @@ export interface HttpDeps {
   /** Origins of pages that may open sockets and streams, besides the broker's own. */
   readonly origins: ReadonlySet<string>;
   readonly metrics: Registry;
+  /** Undefined: everybody may ask for as much as there is. */
+  readonly limits: Limits | undefined;
+  readonly now: () => number;
+  readonly standing: Pick<Standing, "of">;
   /** Why the broker cannot serve right now; none when it can. */
   readonly ailments: () => Promise<readonly string[]>;
   readonly log: FastifyBaseLogger;
@@ -84,6 +92,8 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
       headersTimeout: headersTimeoutMs,
       connectionsCheckingInterval: 1_000,
       maxHeaderSize: 32 * 1024,
+      // Asked below, to be refused in the words of all refusals.
+      requireHostHeader: false,
       // Whoever offers another protocol than WebSocket gets its answer in this one (RFC 9110 §7.8).
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === "websocket",
     },
@@ -100,22 +110,41 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   app.setSerializerCompiler(() => (body) => JSON.stringify(body));
   parseStrictly(app);
   const streams = openStreams(deps.accounts);
+  const stalls = watchStalls(deps.metrics);
   const closing = new AbortController();
   const callerOf = authenticator(deps.accounts, deps.adminToken);
+  const { quotas, lookups } = openLimits(deps);
   app.addHook("onRequest", (request, reply, done) => {
     mark(request, reply);
     // The connection ends with this answer, so that no further request meets a closed one.
     if (streams.isDraining) reply.header("connection", "close");
-    // A refusal for who asks comes before one for what is asked.
-    const caller = callerOf(request);
-    if (!(caller instanceof Promise)) {
+    // A refusal for who asks comes before one for what is asked, and one for how often before both. */
+    const enter = (caller: Caller, error?: Error): void => {
       request.caller = caller;
-      return done();
+      try {
+        quotas.admit(request, reply);
+      } catch (tooMany) {
+        quotas.late(() => done(tooMany as Error));
+        return;
+      }
+      done(error);
+    };
+    if (request.headers.host === undefined && request.raw.httpVersion === "1.1") {
+      // RFC 9112 §3.2; who does not know that may not know where a request ends either.
+      reply.header("connection", "close");
+      enter(undefined, new Refusal("bad-request", "A request of HTTP/1.1 has the header field Host."));
+      return;
     }
-    caller.then((found) => {
-      request.caller = found;
-      done();
-    }, done);
+    let caller: Soon<Caller>;
+    try {
+      caller = callerOf(request);
+    } catch (error) {
+      enter(undefined, error as Error);
+      return;
+    }
+    // A token that is not good is counted for where it came from.
+    if (caller instanceof Promise) caller.then(enter, (error: Error) => enter(undefined, error));
+    else enter(caller);
   });
 
   async function callerOfUpgrade(
@@ -136,21 +165,21 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   await openApi(app);
   asyncApi(app);
   const { reader } = deps.properties;
-  accountRoutes(app, deps);
+  accountRoutes(app, { ...deps, quotas });
   emailRoutes(app, deps);
   invitationRoutes(app, deps);
   auditRoutes(app, deps);
-  nodeRoutes(app, deps);
-  propertyRoutes(app, deps);
+  nodeRoutes(app, { ...deps, lookups });
+  propertyRoutes(app, { ...deps, lookups });
   leaseRoutes(app, deps);
   typeRoutes(app, deps);
-  subscriptionRoutes(app, deps);
+  subscriptionRoutes(app, { ...deps, lookups });
   policyRoutes(app, deps);
   watcherRoutes(app, deps);
   explainRoutes(app, deps);
-  eventRoutes(app, { ...deps, reader, streams });
-  pollRoutes(app, { ...deps, reader, streams });
-  socketRoutes(app, { ...deps, streams, callerOf: callerOfUpgrade });
+  eventRoutes(app, { ...deps, reader, streams, lookups });
+  pollRoutes(app, { ...deps, reader, streams, lookups });
+  socketRoutes(app, { ...deps, streams, quotas, lookups, callerOf: callerOfUpgrade });
   healthRoutes(app, deps);
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split("?")[0] ?? "";
@@ -165,6 +194,8 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   });
   await app.ready();
   const untouched = untouchedSockets(app.server, closing.signal);
+  cutOffPipelines(app.server);
+  passOverExpectations(app.server);
 
   return {
     app,
@@ -179,20 +210,25 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
       await app.close();
       clearInterval(idle);
       clearTimeout(forced);
+      stalls[Symbol.dispose]();
     },
   };
 }
 
-/** Connections that have not sent a request yet. Node takes them for busy, so that nobody else would end them. */
-function untouchedSockets(server: Server, closing: AbortSignal): ReadonlySet<Socket> {
-  const untouched = new Set<Socket>();
-  server.on("connection", (socket) => {
-    if (closing.aborted) return void socket.destroy();
-    untouched.add(socket);
-    socket.once("close", () => untouched.delete(socket));
+function openLimits({ limits, now, standing, metrics }: HttpDeps): { quotas: Quotas; lookups: Lookups } {
+  if (limits === undefined) return { quotas: noQuotas, lookups: freeLookups };
+  const refused = new Counter({
+    name: "tidings_rate_limited_total",
+    help: "What was refused since somebody asked for too much, by quota.",
+    labelNames: ["quota"],
+    registers: [metrics],
   });
-  server.on("request", ({ socket }) => untouched.delete(socket));
-  return untouched;
+  const onRefused = (quota: string): void => refused.inc({ quota });
+  const quotas = openQuotas({ limits, now, onRefused });
+  return {
+    quotas,
+    lookups: openLookups({ limit: limits.enumeration, quotas, now, onRefused, standing }),
+  };
 }
 
 /** What every answer carries. */
@@ -230,25 +266,4 @@ function methodsAt(routes: ReadonlyMap<string, ReadonlySet<string>>, path: strin
     if (fits && wanted.length === segments.length) return [...methods].sort();
   }
   return [];
-}
-
-/** What is not HTTP never reaches a route: it is answered on the socket, and the socket is closed (RFC 9112 §9.6). */
-function refuseBadHttp(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) return void socket.destroy();
-  const [status, title] =
-    error.code === "HPE_HEADER_OVERFLOW"
-      ? ["431 Request Header Fields Too Large", "The headers are too large"]
-      : error.code === "ERR_HTTP_REQUEST_TIMEOUT"
-        ? ["408 Request Timeout", "The request took too long to arrive"]
-        : ["400 Bad Request", "This is not HTTP"];
-  const body = JSON.stringify({
-    type: "/problems/bad-request",
-    title,
-    status: Number(status?.slice(0, 3)),
-    code: "bad-request",
-    detail: "The connection is closed; send a well-formed HTTP/1.1 request.",
-  });
-  socket.end(
-    `HTTP/1.1 ${status}\r\nContent-Type: application/problem+json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-  );
 }

@@ -11,19 +11,23 @@ import type { Caller } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { PropertyService } from "../property/properties.ts";
 import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
+import type { Lookups } from "./lookups.ts";
 import { type Operations, openOperations } from "./operations.ts";
 import { requireOrigin } from "./origins.ts";
-import { problemOf, refusalOf } from "./problem.ts";
+import { problemOf, refusalOf, retryAfter } from "./problem.ts";
+import type { Asker, Quotas } from "./quotas.ts";
 import { recall } from "./recall.ts";
 import { describe } from "./route.ts";
 import type { StreamEnd, Streams } from "./streams.ts";
-import { readWatchQuery, streamQuery } from "./watch-query.ts";
+import { readWatchQuery, streamQuery, wishOf } from "./watch-query.ts";
 
 export interface SocketDeps {
   readonly accounts: Accounts;
   readonly properties: PropertyService;
   readonly watching: Watching;
   readonly streams: Streams;
+  readonly quotas: Quotas;
+  readonly lookups: Lookups;
   readonly origins: ReadonlySet<string>;
   readonly log: FastifyBaseLogger;
   /** Who comes with this request. @throws Refusal */
@@ -53,7 +57,7 @@ const closeMs = 2_000;
 const closeCodes = { unsupported: 1003, policy: 1008, restart: 1012 } as const;
 
 export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
-  const operations = openOperations(deps.properties);
+  const operations = openOperations(deps.properties, deps.quotas, deps.lookups);
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: frameBytesMax,
@@ -80,6 +84,11 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
     },
   );
 
+  // What is no proper handshake for the library; another version is told which one is spoken (RFC 6455 §4.2.2).
+  server.on("wsClientError", (error, socket) =>
+    refuse(socket, new Refusal("upgrade-required", `${error.message}.`)),
+  );
+
   app.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on("error", () => socket.destroy());
     void upgrade(request, socket, head).catch((error: unknown) => refuse(socket, refusalOf(error)));
@@ -93,7 +102,14 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
     if (offered && !offered.includes(protocol)) {
       throw new Refusal("bad-request", `The subprotocol here is ${protocol}.`);
     }
-    const caller = await deps.callerOf(request, url.searchParams.get("ticket") ?? undefined);
+    const ip = request.socket.remoteAddress;
+    const ticket = url.searchParams.get("ticket") ?? undefined;
+    const caller = await deps.callerOf(request, ticket).catch((error: unknown) => {
+      deps.quotas.take("requests", { caller: undefined, ip });
+      throw error;
+    });
+    const who = { caller, ip };
+    deps.quotas.take("requests", who);
     const connection: { current: Connection | undefined } = { current: undefined };
     const query = {
       watch: url.searchParams.getAll("watch"),
@@ -103,6 +119,7 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
     };
     const { reader } = deps.properties;
     const { targets, after } = await readWatchQuery({ caller, query }, reader, undefined, "socket");
+    await deps.lookups.watch(who, targets.map(wishOf));
     const watcher = await deps.watching.open({
       caller,
       via: "websocket",
@@ -117,7 +134,7 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
       throw new Refusal("unavailable", "This broker is about to stop; come back in a moment.");
     }
     server.handleUpgrade(request, socket, head, (ws) => {
-      connection.current = connect(ws, socket, caller, watcher, operations, deps);
+      connection.current = connect(ws, socket, who, watcher, operations, deps);
       connection.current.write();
     });
     // A handshake that the library refused left nobody to end the stream.
@@ -133,15 +150,15 @@ interface Connection {
 function connect(
   ws: WebSocket,
   socket: Duplex,
-  caller: Caller,
+  who: Asker,
   watcher: Watcher,
   operations: Operations,
-  { streams, log }: SocketDeps,
+  { streams, quotas, log }: SocketDeps,
 ): Connection {
   let underWay = 0;
   let rubbish = 0;
   let silences = 0;
-  const stream = streams.add(caller, (why) => {
+  const stream = streams.add(who.caller, (why) => {
     ws.close(...closing(why));
     setTimeout(() => ws.terminate(), closeMs).unref();
   });
@@ -174,9 +191,11 @@ function connect(
     const { id = null } = command;
     if (++underWay >= underWayMax) ws.pause();
     try {
-      reply(id, { ok: await operations.run(caller, watcher, command) });
+      reply(id, { ok: await operations.run(who, watcher, command) });
     } catch (error) {
       const refusal = refusalOf(error);
+      // It counts as under way meanwhile, so that a flood of them is not even read.
+      if (refusal.code === "rate-limited") await new Promise<void>(quotas.late);
       if (refusal.code === "internal") log.error({ err: error }, "a command failed");
       reply(id, { problem: problemOf(refusal) });
     }
@@ -238,8 +257,10 @@ function refuse(socket: Duplex, refusal: Refusal): void {
   if (socket.destroyed) return;
   const problem = problemOf(refusal);
   const body = JSON.stringify(problem);
-  const wait = refusal.code === "unavailable" ? "Retry-After: 1\r\n" : "";
+  const seconds = retryAfter(refusal);
+  const wait = seconds === undefined ? "" : `Retry-After: ${seconds}\r\n`;
+  const version = refusal.code === "upgrade-required" ? "Sec-WebSocket-Version: 13\r\n" : "";
   socket.end(
-    `HTTP/1.1 ${problem.status} Refused\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${wait}Connection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${problem.status} Refused\r\nContent-Type: application/problem+json; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${wait}${version}Connection: close\r\n\r\n${body}`,
   );
 }

@@ -8,11 +8,13 @@ import {
   Subscriptions,
 } from "../../schemas/wire/shapes.ts";
 import type { Principal } from "../core/principal.ts";
-import type {
-  SubscriptionChangeWish,
-  Subscriptions as SubscriptionService,
-  SubscriptionWish,
+import {
+  parseWatchWish,
+  type SubscriptionChangeWish,
+  type Subscriptions as SubscriptionService,
+  type SubscriptionWish,
 } from "../watch/watching.ts";
+import type { Lookups } from "./lookups.ts";
 import { describe } from "./route.ts";
 
 const tag = "Watching";
@@ -21,12 +23,13 @@ const params = { id: "The subscription's id." };
 
 export function subscriptionRoutes(
   app: FastifyInstance,
-  { subscriptions }: { subscriptions: SubscriptionService },
+  { subscriptions, lookups }: { subscriptions: SubscriptionService; lookups: Lookups },
 ): void {
   app.post<{ Body: SubscriptionPost }>(
     "/v1/subscriptions",
     describe({
       id: "subscribe",
+      counts: "subscription",
       summary: "Watch somebody, from now on and on every stream of the caller",
       description:
         "The target may not exist yet: the subscription wakes when it registers. `pending` says that nothing is granted now, whatever the reason.",
@@ -48,6 +51,7 @@ export function subscriptionRoutes(
     }),
     async (request, reply) => {
       const wish = request.body as SubscriptionWish;
+      await lookups.watch(request, [parseWatchWish({ target: wish.target, properties: wish.properties })]);
       const made = await subscriptions.create(request.caller as Principal, wish);
       return reply.code(201).header("location", `/v1/subscriptions/${made.id}`).send(made);
     },

@@ -8,6 +8,7 @@ import { parseNamePatterns } from "../core/name-pattern.ts";
 import { Refusal } from "../core/refusal.ts";
 import { requireWatchScope, type Target } from "../watch/watching.ts";
 import { lookOf, type Reader, revealQuery } from "./look.ts";
+import type { Wished } from "./lookups.ts";
 
 export const watchQuery = {
   watch: Type.Optional(
@@ -58,6 +59,10 @@ export async function readWatchQuery(
   }
   // Last-Event-ID comes from a reconnecting client and knows more than the URL that it was first given.
   return { targets, after: readCursor(lastEventId ?? query.after) };
+}
+
+export function wishOf({ node, properties, disclosed }: Target): Wished {
+  return { whom: { address: node }, properties, disclosed };
 }
 
 export function readCursor(text: string | string[] | undefined): Cursor | undefined {

@@ -54,8 +54,15 @@ export function compileFilter(text: string): Filter {
     forgetPatterns();
     throw new Refusal("bad-filter", "The filter takes too long to read; make it simpler.");
   }
-  const { found, evaluate } = compiled;
+  return filterOf(text, compiled);
+}
 
+/** One that was compiled in time when it was made: however busy the machine is now, it stays a filter. */
+export function storedFilter(text: string): Filter {
+  return filterOf(text, compile(text));
+}
+
+function filterOf(text: string, { found, evaluate }: ReturnType<typeof compile>): Filter {
   return {
     text,
     usesPrevious: found.usesPrevious,

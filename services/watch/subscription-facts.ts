@@ -4,6 +4,7 @@ import type { Address } from "../core/address.ts";
 import { oncePerFact } from "../store/decoded.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
+import { storedFilter } from "./filter.ts";
 import { parseWatchWish, type WatchWish } from "./wish.ts";
 
 export type EndReason = "deleted" | "expired" | "filter-too-slow" | "blocked" | "denied";
@@ -65,12 +66,9 @@ export function isOver({ lease }: Subscription, nowMs: number): boolean {
 
 export function decode(subject: string, wire: Wire, position: number): Subscription {
   const { address, name } = placeOf(subject);
-  const wish = parseWatchWish({
-    target: wire.target,
-    properties: wire.properties.length === 0 ? undefined : wire.properties,
-    depth: wire.depth,
-    filter: wire.filter,
-  });
+  const properties = wire.properties.length === 0 ? undefined : wire.properties;
+  const { target, depth, filter } = wire;
+  const wish = parseWatchWish({ target, properties, depth, filter }, storedFilter);
   return {
     ...wish,
     // What the values were, the owner was told when it was made.

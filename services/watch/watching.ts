@@ -27,7 +27,7 @@ export { type Explain, openExplain } from "./explain.ts";
 export { type History, openHistory } from "./history.ts";
 export { openNotices } from "./notices.ts";
 export { type Delivery, toldEvent } from "./session.ts";
-export { openStanding } from "./standing.ts";
+export { openStanding, type Standing } from "./standing.ts";
 export {
   openSubscriptions,
   type SubscriptionChangeWish,

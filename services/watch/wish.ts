@@ -31,13 +31,17 @@ export interface WatchWish {
 
 const mailto = "mailto:";
 
-export function parseWatchWish({ target, properties, depth = "0", filter }: WatchFields): WatchWish {
+/** @param compile how a filter is read: in time, unless it was before */
+export function parseWatchWish(
+  { target, properties, depth = "0", filter }: WatchFields,
+  compile: (text: string) => Filter = compileFilter,
+): WatchWish {
   const names = properties === undefined ? [] : requireNamePatterns(properties);
   return {
     ...parseTarget(target),
     properties: names.includes("*") ? [] : names,
     depth,
-    filter: filter === undefined ? undefined : compileFilter(filter),
+    filter: filter === undefined ? undefined : compile(filter),
   };
 }
 

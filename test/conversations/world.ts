@@ -5,6 +5,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll } from "vitest";
 import { type BrokerOptions, openBroker } from "../../services/broker.ts";
 import { steadyClock } from "../../services/clock.ts";
+import type { Limits } from "../../services/http/quotas.ts";
 import { openJetStreamLog } from "../../services/store/jetstream.ts";
 import type { Log } from "../../services/store/log.ts";
 import { openMemoryLog } from "../../services/store/memory.ts";
@@ -60,6 +61,7 @@ export interface WorldOptions {
   readonly settings?: Settings;
   /** What both logs are used through. */
   readonly through?: (log: Log) => Log;
+  readonly limits?: Limits;
 }
 
 /** A world for all tests of a `describe`, opened before the first and gone after the last. */
@@ -118,8 +120,14 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
 
 /** Brokers in this process, on logs of their own. */
 async function serve(stack: AsyncDisposableStack, logs: Logs, options: WorldOptions): Promise<World> {
-  const { settings, through = (log) => log } = options;
-  const shared = { ...usual(), facts: through(logs.facts), secrets: through(logs.secrets), ...settings };
+  const { settings, limits, through = (log) => log } = options;
+  const shared = {
+    ...usual(),
+    facts: through(logs.facts),
+    secrets: through(logs.secrets),
+    limits,
+    ...settings,
+  };
   const open = async (others: Settings = {}): Promise<string> => {
     const broker = stack.use(await openBroker({ ...shared, ...others }));
     return await broker.http.listen("127.0.0.1", 0);
@@ -141,6 +149,7 @@ function usual(): Omit<BrokerOptions, "facts" | "secrets"> {
     registration: "open",
     adminToken,
     origins: new Set<string>(),
+    rateLimit: true,
     now: steadyClock(),
     log: pino({ level: "silent" }),
     keeper: "test",
