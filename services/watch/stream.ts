@@ -7,6 +7,7 @@ import type { Address } from "../core/address.ts";
 import type { TidingsEvent } from "../core/event.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Turn } from "../policy/policies.ts";
+import type { Change } from "./change.ts";
 import { Floors } from "./floors.ts";
 import type { Start } from "./history.ts";
 import type { Arrival } from "./hub.ts";
@@ -228,15 +229,15 @@ export class Stream implements WatchOwner, Disposable {
     const joined = await join(watch, this.#deps);
     // It may have been dropped in the very moment in which its snapshot was done.
     if (!watch.isAt(attempt)) return;
-    let hidden = 0;
+    const hidden: Change[] = [];
     for (const change of joined.changes) {
       const owed = watch.owes(change);
       if (owed === undefined) continue;
       if (change.name === "") this.#options.onNode?.(watch, change);
-      if (owed === "removal") {
-        this.#teller.presentRemoval(change, (watch.hiddenSince(change) || joined.position) - hidden++);
-      } else this.#teller.present(change, owed);
+      if (owed === "removal") hidden.push(change);
+      else this.#teller.present(change, owed);
     }
+    this.#teller.hide(hidden, (change) => watch.hiddenSince(change) || joined.position);
     watch.goLive(joined.position, joined.ahead);
     this.#joined(watch, true);
   }

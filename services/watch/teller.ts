@@ -52,9 +52,18 @@ export class Teller {
     this.#session.present(change.subject, share(change.event(as), change.revision, this.cursor(), undefined));
   }
 
-  /** What a snapshot does not show any more. */
-  presentRemoval(change: Change, revision: number): void {
-    this.#session.present(change.subject, removal(change, revision, this.#removing(0)));
+  /**
+   * What a snapshot does not show any more: the same numbers as whoever was there has been told, each above the one that
+   * its reader knows. Of what was written behind the block nobody knows any more which that was: it comes last.
+   * @param sinceOf where each was hidden
+   */
+  hide(hidden: readonly Change[], sinceOf: (change: Change) => number): void {
+    const known = (change: Change): number => (change.revision < sinceOf(change) ? change.revision : 0);
+    const newestFirst = hidden.toSorted((a, b) => known(b) - known(a));
+    for (const [index, change] of newestFirst.entries()) {
+      const shared = removal(change, sinceOf(change) - index, this.#removing(0));
+      this.#session.present(change.subject, shared);
+    }
   }
 
   /** What its reader may not see any more is taken from it as a deletion would. */

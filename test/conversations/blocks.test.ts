@@ -129,6 +129,24 @@ describe.each(stages)("blocks on the %s log", (stage) => {
     await bob.hearsNothing();
   });
 
+  test("whoever was away is told of each end above what it knew", async () => {
+    const [alice, bob] = await aPair();
+    const names = ["a", "b", "c", "d", "e"];
+    await bob.watches(alice);
+    await alice.patches({ set: Object.fromEntries(names.map((name) => [name, { value: oslo }])) });
+    const known = await bob.hearsMany(names.length);
+    await bob.leaves();
+    await alice.blocks(bob);
+    const { snapshot } = await bob.watches(alice, undefined, { after: known.at(-1)?.cursor as string });
+    const ends = new Map(snapshot.map(({ event }) => [event.data.name, event]));
+    expect([...ends.keys()].sort()).toEqual([...names, "presence", "travel"]);
+    for (const { event } of known) {
+      const end = ends.get(event.data.name);
+      expect(end?.type).toBe("dev.tidings.property.removed");
+      expect(end?.data.revision).toBeGreaterThan(event.data.revision);
+    }
+  });
+
   test("lifted, the present is shown and the meantime is not", async () => {
     const [alice, bob] = await aPair();
     await bob.watches(alice, "travel");
