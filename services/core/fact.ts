@@ -18,8 +18,8 @@ export interface TypeFact {
 /** A fact that says that something is no more; the log forgets it after the resume window. */
 export const tombstoneSeconds = 7 * 24 * 3600;
 
-/** A reason and a keeper's name, and room for both to grow. */
-const tombstoneLengthMax = 100;
+/** A reason, a keeper's name and a past, and room for both to grow. */
+const tombstoneLengthMax = 150;
 
 interface WireView {
   v: Json;
@@ -36,6 +36,8 @@ interface WireProperty {
   why: PropertyState["reason"];
   /** Absent: the position of this very fact. */
   c?: number;
+  /** Where its past began and ended. */
+  p?: readonly [born: number, ended: number];
   k: string;
   /** W3C trace context. */
   tp?: string;
@@ -45,6 +47,7 @@ export function encodeProperty(state: PropertyState): string {
   const wire: WireProperty = { why: state.reason, k: state.keeper };
   if (state.revision !== 0) wire.r = state.revision;
   if (state.born !== 0) wire.c = state.born;
+  if (state.past) wire.p = [state.past.born, state.past.ended];
   if (state.trace !== undefined) wire.tp = state.trace;
   if (state.rest) wire.rest = viewToWire(state.rest);
   if (state.views.size > 0) {
@@ -58,7 +61,8 @@ export function decodeProperty(body: string, position: number): PropertyState {
   const views = wire.views === undefined ? noViews : viewsFromWire(wire.views, position);
   const { r: revision = position, c: born = position, why: reason, k: keeper, tp: trace } = wire;
   const rest = wire.rest && viewFromWire(wire.rest, position);
-  return { views, rest, revision, reason, born, keeper, trace };
+  const past = wire.p && { born: wire.p[0], ended: wire.p[1] };
+  return { views, rest, revision, reason, born, past, keeper, trace };
 }
 
 function viewsFromWire(wire: Record<string, WireView>, position: number): Map<string, View> {

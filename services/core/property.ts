@@ -35,10 +35,18 @@ export interface PropertyState {
   readonly reason: ChangeReason;
   /** The position at which it came to be, also once it is no more: whoever left off before never saw it. */
   readonly born: number;
+  /** It had been there before, and gone: whoever left off in between knew it. */
+  readonly past?: Past | undefined;
   /** The W3C trace context of the request that made the last change, where it had one. */
   readonly trace?: string | undefined;
   /** The broker that granted the newest lease: it sweeps first, so that brokers do not sweep against each other. */
   readonly keeper: string;
+}
+
+/** Earlier lives of a property as far as the log remembers: where the first began and the last ended. */
+export interface Past {
+  readonly born: number;
+  readonly ended: number;
 }
 
 export interface SetWish {
@@ -97,8 +105,14 @@ export function setView(
   });
   const settled = wish.view === "" && lease === undefined;
   const rest = settled ? undefined : state?.rest;
-  const born = state === undefined || visible(state) === undefined ? 0 : state.born;
-  return { views, rest, revision: 0, reason: "set", born, keeper, trace: wish.trace };
+  const isNew = state === undefined || visible(state) === undefined;
+  const born = isNew ? 0 : state.born;
+  const past = state && isNew ? pastOf(state) : state?.past;
+  return { views, rest, revision: 0, reason: "set", born, past, keeper, trace: wish.trace };
+}
+
+function pastOf({ born, past, revision }: PropertyState): Past {
+  return { born: past?.born ?? born, ended: revision };
 }
 
 /** Takes one view away, or with `undefined` the whole property. Undefined when there was nothing to take. */
@@ -108,8 +122,8 @@ export function removeView(
   keeper: string,
 ): PropertyState | undefined {
   if (visible(state) === undefined || state === undefined) return undefined;
-  const { born } = state;
-  if (view === undefined) return { views: noViews, revision: 0, reason: "deleted", born, keeper };
+  const { born, past } = state;
+  if (view === undefined) return { views: noViews, revision: 0, reason: "deleted", born, past, keeper };
   if (!state.views.has(view)) return undefined;
   const views = new Map(state.views);
   views.delete(view);
@@ -160,11 +174,11 @@ export function renewLease(
 
 /** Replaces the zeros by the position that the fact got. */
 export function settleRevisions(state: PropertyState, position: number): PropertyState {
-  const { rest, reason, keeper, trace } = state;
+  const { rest, reason, past, keeper, trace } = state;
   const revision = state.revision === 0 ? position : state.revision;
   const views = settledViews(state.views, position);
   const born = state.born === 0 ? position : state.born;
-  return { views, rest: rest && settledView(rest, position), revision, reason, born, keeper, trace };
+  return { views, rest: rest && settledView(rest, position), revision, reason, born, past, keeper, trace };
 }
 
 function settledViews(views: PropertyState["views"], position: number): PropertyState["views"] {

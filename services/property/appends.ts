@@ -36,8 +36,8 @@ export function tombstones(known: Known, keeper: string): Append[] {
 }
 
 function goneBody(fact: Fact, keeper: string): string {
-  const { born } = stateOf(fact);
-  return encodeProperty({ views: noViews, revision: 0, reason: "deleted", born, keeper });
+  const { born, past } = stateOf(fact);
+  return encodeProperty({ views: noViews, revision: 0, reason: "deleted", born, past, keeper });
 }
 
 export function isLive(fact: Fact): boolean {

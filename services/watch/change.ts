@@ -3,6 +3,7 @@
 import type { Address } from "../core/address.ts";
 import { nodeRegistered, propertyChanged, propertyRemoved, type TidingsEvent } from "../core/event.ts";
 import type { Json } from "../core/json.ts";
+import type { Past } from "../core/property.ts";
 import { visible } from "../core/property.ts";
 import type { Audience } from "../property/properties.ts";
 import { nodeOf, stateOf } from "../store/decoded.ts";
@@ -20,6 +21,8 @@ export interface Change {
   readonly revision: number;
   /** The position at which the property, or the node, came to be. */
   readonly born: number;
+  /** Where it had been there before. */
+  readonly past: Past | undefined;
   /** What readers see now; null when there is nothing. */
   readonly value: Json;
   /** Whether there is anything to see. */
@@ -36,7 +39,7 @@ export interface ChangeDeps {
 
 export function propertyChange(fact: Fact, address: Address, name: string, deps: ChangeDeps): Change {
   const state = stateOf(fact);
-  const { revision, reason, born, trace } = state;
+  const { revision, reason, born, past, trace } = state;
   const view = visible(state);
   const change = { epoch: deps.epoch, node: address.text, name, revision };
   return {
@@ -46,6 +49,7 @@ export function propertyChange(fact: Fact, address: Address, name: string, deps:
     position: fact.position,
     revision,
     born,
+    past,
     value: view === undefined ? null : view.value,
     isThere: view !== undefined,
     audience: deps.audience(address, name),
@@ -69,6 +73,7 @@ export function nodeChange(fact: Fact, address: Address, deps: ChangeDeps): Chan
     position,
     revision: position,
     born: position,
+    past: undefined,
     value: null,
     isThere: node !== undefined,
     audience: deps.audience(address, ""),

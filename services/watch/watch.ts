@@ -191,7 +191,10 @@ export class Watch implements Listening {
     const { position } = this.start;
     if (position === undefined) return false;
     const since = this.hiddenSince(change);
-    return since > position && change.born <= since && (change.isThere || change.position > position);
+    if (since <= position) return false;
+    const { born, past, isThere } = change;
+    if (past && past.born <= since && past.ended > position) return true;
+    return born <= since && (isThere || change.position > position);
   }
 
   #covers({ subject, revision }: Change): boolean {

@@ -147,6 +147,25 @@ describe.each(stages)("blocks on the %s log", (stage) => {
     }
   });
 
+  test("what went and came back behind it is gone for whoever knew it, and nothing to whoever did not", async () => {
+    const [alice, bob] = await aPair();
+    await alice.removes("presence");
+    const { live } = await bob.watches(alice);
+    await bob.leaves();
+    await alice.blocks(bob);
+    const comesBack = async (): Promise<string[]> =>
+      told((await bob.watches(alice, undefined, { after: live.cursor })).snapshot);
+    for (let turn = 0; turn < 2; turn++) {
+      await alice.removes("travel");
+      await alice.patches({ set: { travel: { value: rome }, presence: { value: {} } } });
+      expect(await comesBack()).toEqual(["property.removed travel"]);
+    }
+    await alice.removes("travel");
+    expect(await comesBack()).toEqual(["property.removed travel"]);
+    await alice.unblocks(bob);
+    expect(await bob.hearsMany(1).then(told)).toEqual(["property.changed presence"]);
+  });
+
   test("lifted, the present is shown and the meantime is not", async () => {
     const [alice, bob] = await aPair();
     await bob.watches(alice, "travel");
