@@ -164,7 +164,8 @@ export function openWatching(deps: WatchDeps): Watching {
     for (const { node, properties, disclosed = nothingDisclosed } of targets) {
       access.requireOpen({ caller, via, disclosed }, node, selected({ properties }), "watch");
     }
-    const start = await startOf(caller, targets, after);
+    const nodes = targets.map(({ node }) => node);
+    const start = await startOf(caller, nodes, after);
     const options = {
       caller,
       via,
@@ -215,8 +216,9 @@ export function openWatching(deps: WatchDeps): Watching {
     return {
       take: () => stream.take(),
       async watch(wish, from) {
-        const began: Start = await history.start(from);
-        return await mine.add(wish, began);
+        const { whom } = wish;
+        const node = "address" in whom ? whom.address : await deps.whoHas(whom.email);
+        return await mine.add(wish, await startOf(caller, node ? [node] : [], from));
       },
       unwatch: (subscription) => mine.remove(subscription),
       get isLive() {
@@ -238,7 +240,7 @@ export function openWatching(deps: WatchDeps): Watching {
   /** Where a reader goes on. What its owner has decided meanwhile may hide what it knows: then it begins anew. */
   async function startOf(
     caller: Caller,
-    targets: readonly Target[],
+    nodes: readonly Address[],
     after: Cursor | undefined,
   ): Promise<Start> {
     const start = await history.start(after);
@@ -246,7 +248,7 @@ export function openWatching(deps: WatchDeps): Watching {
     if (position === undefined) return start;
     await follower.caughtUp();
     const look = { caller, via: "", disclosed: nothingDisclosed };
-    const isOther = targets.some(({ node }) => access.hasChanged(look, node, position));
+    const isOther = nodes.some((node) => access.hasChanged(look, node, position));
     return isOther ? { ...start, position: undefined, isLost: true } : start;
   }
 

@@ -1,5 +1,6 @@
 // Policies: what an owner grants is what others see, at once and on every path.
 import { describe, expect, test } from "vitest";
+import { openSocket } from "./socket.ts";
 import { aWorld, type Data, type Heard, nodePath, type Person, stages } from "./world.ts";
 
 const oslo = { city: "Oslo" };
@@ -93,6 +94,21 @@ describe.each(stages)("policies on the %s log", (stage) => {
     const { snapshot } = await bob.watches(alice, undefined, { after: live.cursor });
     expect(snapshot[0]?.event.type).toBe("dev.tidings.stream.reset");
     expect(names(snapshot.slice(1)).filter((name) => name !== "for-sale")).toEqual(["presence"]);
+  });
+
+  test("and so does whoever says in a socket's frame where it left off", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    await alice.patches({ set: { travel: { value: oslo }, presence: { value: { status: "online" } } } });
+    const { live } = await bob.watches(alice);
+    await bob.leaves();
+    await alice.grants({ who: [bob.address], properties: ["presence"], allow: ["watch"] });
+    await using socket = await openSocket(world.url, { token: bob.token });
+    await socket.hears("stream.live");
+    const { subscription } = await socket.does("watch", { target: alice.address, after: live.cursor });
+    await socket.hears("stream.reset", { subscription });
+    await socket.hears("property.changed", { name: "presence", reason: "snapshot" });
+    await socket.hears("stream.live", { subscription });
   });
 
   test("a roster says who counts as a contact", async () => {
