@@ -43,7 +43,7 @@ export interface ReaderDeps {
   readonly now: () => number;
 }
 
-/** Leases that end while a node is read make it be read again. */
+/** Leases that end while a node is read make it be read again, and so does what its owner decides. */
 const roundsMax = 20;
 
 interface Found {
@@ -96,8 +96,18 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
     look: Look,
     address: Address,
     names: readonly string[],
-    read: (mayLook: boolean) => Promise<T | undefined>,
+    readOnce: (mayLook: boolean) => Promise<T | undefined>,
   ): Promise<T> {
+    /** What was read behind a block may have been replaced there before the block was lifted: read again. */
+    const read = async (mayLook: boolean): Promise<T | undefined> => {
+      for (let round = 0; round < roundsMax; round++) {
+        const { position } = follower;
+        const found = await readOnce(mayLook);
+        if (found === undefined) return undefined;
+        if (!access.hasLifted(address, position) && !access.hasChanged(look, address, position)) return found;
+      }
+      throw new Refusal("unavailable", "The owner keeps deciding anew who may read this.");
+    };
     const isOpen = (): boolean =>
       names.some((name) => access.judge(look, address, name, "read").is === "granted");
     const mayLook = isOpen();
