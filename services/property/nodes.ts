@@ -17,6 +17,8 @@ export interface NodeService {
   /** The node, its properties and all nodes under it; nothing happens where there is none. */
   remove(address: Address): Promise<void>;
   exists(address: Address): Promise<boolean>;
+  /** The same, whatever this broker remembers. */
+  existsInStore(address: Address): Promise<boolean>;
 }
 
 export interface NodeDeps {
@@ -78,6 +80,7 @@ export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeS
     create,
     remove,
     exists: async (address) => isLiveNode(await heads.get(subjectOf(address, "node"))),
+    existsInStore: async (address) => isLiveNode(await heads.refresh(subjectOf(address, "node"))),
   };
 }
 

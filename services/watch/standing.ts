@@ -18,11 +18,13 @@ export interface Standing {
 export interface StandingDeps {
   readonly access: Pick<Access, "judge" | "requireOpen">;
   readonly exists: (address: Address) => Promise<boolean>;
+  /** The same, asked of the store itself. */
+  readonly existsInStore: (address: Address) => Promise<boolean>;
   /** Who is behind an e-mail address; undefined while nobody is. */
   readonly whoHas: (email: string) => Promise<Address | undefined>;
 }
 
-export function openStanding({ access, exists, whoHas }: StandingDeps): Standing {
+export function openStanding({ access, exists, existsInStore, whoHas }: StandingDeps): Standing {
   async function addressOf({ whom }: Pick<WatchWish, "whom">): Promise<Address | undefined> {
     return "address" in whom ? whom.address : await whoHas(whom.email);
   }
@@ -39,7 +41,10 @@ export function openStanding({ access, exists, whoHas }: StandingDeps): Standing
     },
     async requireOpen(wish, look) {
       const address = await addressOf(wish);
-      if (address) access.requireOpen(look, address, selected(wish), "watch");
+      if (address === undefined) return;
+      // Who is remembered here would be found sooner than who is not: how long it takes must not tell.
+      await existsInStore(address);
+      access.requireOpen(look, address, selected(wish), "watch");
     },
   };
 }
