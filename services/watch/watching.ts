@@ -202,6 +202,8 @@ export function openWatching(deps: WatchDeps): Watching {
       for (const target of targets) stream.add(target, start);
       if (own && caller) {
         const { held, ended } = await subscriptions.of(caller.address);
+        // One that was made after an unblock must not end by the block.
+        await follower.known(Math.max(0, ...held.map(({ position }) => position)));
         for (const one of held) await mine.begin(one);
         for (const one of ended) mine.beginEnded(one);
         if (after) for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
