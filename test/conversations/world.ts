@@ -161,14 +161,14 @@ const feedLagMs = 9;
 const snapshotLagsMs = [5, 20, 5, 20, 12];
 
 /** The feed brings what was acknowledged a while ago, a snapshot shows what was there when it was asked for. */
-function lagging(log: Log): Log {
+export function lagging(log: Log, feedMs = feedLagMs): Log {
   const lag = async (ms: number): Promise<void> => await new Promise((resolve) => setTimeout(resolve, ms));
   let snapshots = 0;
   return {
     ...log,
     async *feed(after, signal) {
       for await (const facts of log.feed(after, signal)) {
-        await lag(feedLagMs);
+        await lag(feedMs);
         yield facts;
       }
     },
