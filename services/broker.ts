@@ -119,7 +119,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const history = openHistory({ log: facts, follower, domain, now });
   const { access, reader, nodes } = properties;
   const { whoHas } = accounts;
-  const standing = openStanding({ access, ...nodes, whoHas });
+  const standing = openStanding({ access, ...nodes, caughtUp: follower.caughtUp, whoHas });
   const doorkeeper = openDoorkeeper({ access, notices });
   const subscriptions = openSubscriptions({
     log: facts,

@@ -20,11 +20,13 @@ export interface StandingDeps {
   readonly exists: (address: Address) => Promise<boolean>;
   /** The same, asked of the store itself. */
   readonly existsInStore: (address: Address) => Promise<boolean>;
+  /** Resolves once everything is known that was decided before. */
+  readonly caughtUp: () => Promise<void>;
   /** Who is behind an e-mail address; undefined while nobody is. */
   readonly whoHas: (email: string) => Promise<Address | undefined>;
 }
 
-export function openStanding({ access, exists, existsInStore, whoHas }: StandingDeps): Standing {
+export function openStanding({ access, exists, existsInStore, caughtUp, whoHas }: StandingDeps): Standing {
   async function addressOf({ whom }: Pick<WatchWish, "whom">): Promise<Address | undefined> {
     return "address" in whom ? whom.address : await whoHas(whom.email);
   }
@@ -44,9 +46,19 @@ export function openStanding({ access, exists, existsInStore, whoHas }: Standing
       if (address === undefined) return;
       // Who is remembered here would be found sooner than who is not: how long it takes must not tell.
       await existsInStore(address);
-      access.requireOpen(look, address, selected(wish), "watch");
+      await askedTwice(() => access.requireOpen(look, address, selected(wish), "watch"), caughtUp);
     },
   };
+}
+
+/** A broker that refuses may have yet to hear of an unblock: it asks once more when it has caught up. */
+export async function askedTwice(require: () => void, caughtUp: () => Promise<void>): Promise<void> {
+  try {
+    require();
+  } catch {
+    await caughtUp();
+    require();
+  }
 }
 
 /** Patterns, `*` where all are selected. */

@@ -16,7 +16,7 @@ import { openHub } from "./hub.ts";
 import type { Notices } from "./notices.ts";
 import { Own, type OwnDeps } from "./own.ts";
 import type { Delivery, Tally } from "./session.ts";
-import { selected } from "./standing.ts";
+import { askedTwice, selected } from "./standing.ts";
 import { Stream } from "./stream.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { nodeKey, type Target } from "./target.ts";
@@ -162,7 +162,9 @@ export function openWatching(deps: WatchDeps): Watching {
     onTakenBack,
   }: StreamRequest): Promise<Watcher> {
     for (const { node, properties, disclosed = nothingDisclosed } of targets) {
-      access.requireOpen({ caller, via, disclosed }, node, selected({ properties }), "watch");
+      const look = { caller, via, disclosed };
+      const require = (): void => access.requireOpen(look, node, selected({ properties }), "watch");
+      await askedTwice(require, follower.caughtUp);
     }
     const nodes = targets.map(({ node }) => node);
     const start = await startOf(caller, nodes, after);
