@@ -6,7 +6,6 @@ import { register } from "../../bench/lean-http.ts";
 import { blockPath, nodePath, propertyPath } from "../conversations/person.ts";
 import { isFull } from "../conversations/world.ts";
 import { type Random, seeded, seedsOfRun } from "../simulation/random.ts";
-import { until } from "../store/embedded.ts";
 import { type Hand, openHand } from "./hand.ts";
 import { type Pair, pairs } from "./pairs.ts";
 import { peek, type Seeker, type Sought, seek, ways } from "./seekers.ts";
@@ -22,6 +21,7 @@ const timeoutMs = isFull ? 1_200_000 : 90_000;
 const lanes = 8;
 const names = ["p0", "p1", "p2", "p3"];
 const pauseMsMax = 12;
+const lookPauseMsMax = 6;
 /** Seekers know what there is after so long. */
 const patienceMs = 5_000;
 const lookEveryMs = 2;
@@ -135,15 +135,12 @@ async function openLane(
     if (way === "frame" && bySubscription) continue;
     seekers.push(opening.use(seek(sought, way, bySubscription ? undefined : alice.address, random.fork())));
   }
-  opening.use(peek(sought, reader, names, random.fork()));
+  const look = peek(sought, reader, random.fork());
 
   let subscription = bySubscription ? await subscribe() : "";
   async function subscribe(): Promise<string> {
-    // A broker that has yet to hear of the unblock refuses it.
-    return await until("a subscription", async () => {
-      const { status, body } = await reader.asks("POST", "/v1/subscriptions", { target: alice.address });
-      return status === 201 && JSON.parse(body).id;
-    });
+    const { body } = await reader.does("POST", "/v1/subscriptions", { target: alice.address });
+    return JSON.parse(body).id;
   }
 
   const write = openPen(owner, alice.address, wall, random.fork());
@@ -163,20 +160,27 @@ async function openLane(
     }
   }
 
+  async function looks(): Promise<void> {
+    for (let count = 1 + random.int(6); count > 0; count--) {
+      await delay(random.int(lookPauseMsMax));
+      await look();
+    }
+  }
+
   async function interleave(): Promise<void> {
     const road = random.pick(roads);
     const also = random.chance(0.2) ? random.pick(roads) : road;
     const standing = [road, also].filter(
       ({ raise }, index, all) => all.findIndex((one) => one.raise[1] === raise[1]) === index,
     );
-    const before = Promise.all([writes(), roam()]);
+    const before = Promise.all([writes(), roam(), looks()]);
     await delay(random.int(pauseMsMax));
     for (const [index, { how, raise }] of standing.entries()) {
       const sentMs = performance.now();
       await owner.does(...raise);
       if (index === 0) wall.rises(how, sentMs);
     }
-    const behind = Promise.all([writes(), writes(), roam()]);
+    const behind = Promise.all([writes(), writes(), roam(), looks(), looks()]);
     if (random.chance(0.2)) await knows("behind the wall", () => undefined);
     if (random.chance(0.7)) await behind;
     await Promise.all([before, delay(random.int(pauseMsMax))]);

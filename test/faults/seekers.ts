@@ -28,13 +28,14 @@ export interface Sought {
 
 /** Somebody blocked asks again, but not in a frenzy. */
 const refusedDelayMs = 10;
-const readPauseMsMax = 80;
 
 /** The ways to be told. `frame` says what it watches, and from where on, in a frame of its own. */
 export const ways = { sse: transports.sse, poll: transports.poll, socket: transports.socket, frame } as const;
 
 async function frame({ url, token, watch, after }: Visit): Promise<Connection> {
   const socket = await openSocket(url, { token });
+  // Its cursor says where a reader is that watches nothing.
+  await socket.hears("stream.live");
   const { problem } = await socket.asks("watch", { target: watch, ...(after !== undefined && { after }) });
   if (problem === undefined) return socket;
   await socket[Symbol.asyncDispose]();
@@ -131,39 +132,16 @@ interface Named {
   readonly name: string;
 }
 
-/** Reads the node, or one property of it, again and again. */
-export function peek(
-  { node, wall }: Sought,
-  hand: Hand,
-  names: readonly string[],
-  random: Random,
-): AsyncDisposable {
-  let stopping = false;
-
-  async function look(): Promise<void> {
-    const name = random.chance(0.5) ? random.pick(names) : undefined;
-    const path = name === undefined ? nodePath(node) : propertyPath(node, name);
+/** @returns what reads the node, or the property of it that was written last */
+export function peek({ node, wall }: Sought, hand: Hand, random: Random): () => Promise<void> {
+  return async () => {
+    const name = random.chance(0.6) ? wall.newest : "";
+    const path = name === "" ? nodePath(node) : propertyPath(node, name);
     const { status, body } = await hand.asks("GET", path);
     if (![200, 403, 404, 503].includes(status)) wall.wrong.push(`GET ${path}: ${status} ${body}`);
     if (status !== 200) return;
     const found: Record<string, Found> =
-      name === undefined ? JSON.parse(body).properties : { [name]: JSON.parse(body) };
-    for (const [of, { value }] of Object.entries(found)) wall.shows(of, value.n, `GET ${name ?? "node"}`);
-  }
-
-  async function read(): Promise<void> {
-    while (!stopping) {
-      await look();
-      // Whatever slips through does so in the first moments of a block.
-      await delay(wall.isYoung ? 0 : random.int(readPauseMsMax));
-    }
-  }
-
-  const reading = read();
-  return {
-    async [Symbol.asyncDispose]() {
-      stopping = true;
-      await reading;
-    },
+      name === "" ? JSON.parse(body).properties : { [name]: JSON.parse(body) };
+    for (const [of, { value }] of Object.entries(found)) wall.shows(of, value.n, `GET ${name || "node"}`);
   };
 }

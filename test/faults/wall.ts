@@ -22,7 +22,6 @@ interface Standing {
 
 /** What was accepted before may arrive for so long. */
 const graceMs = 1_000;
-const youngMs = 25;
 
 export class Wall {
   readonly wrong: string[] = [];
@@ -31,6 +30,8 @@ export class Wall {
   /** The last acknowledged change of each property. */
   readonly last = new Map<string, Write>();
   shown = 0;
+  /** What was written last. */
+  newest = "";
   readonly #writes = new Map<number, Write>();
   readonly #ackedMs = new Map<string, number>();
   readonly #standing: Standing[] = [];
@@ -41,6 +42,7 @@ export class Wall {
     const n = sets === "set" ? ++this.#numbers : undefined;
     const write = { name, n, sentMs: performance.now(), replacedMs: Number.POSITIVE_INFINITY };
     if (n !== undefined) this.#writes.set(n, write);
+    this.newest = name;
     this.#ackedMs.set(name, Number.POSITIVE_INFINITY);
     return write;
   }
@@ -62,12 +64,6 @@ export class Wall {
   falls(): void {
     const standing = this.#standing.at(-1);
     if (standing) standing.untilMs = performance.now();
-  }
-
-  /** It stands since a moment ago. */
-  get isYoung(): boolean {
-    const { fromMs = 0, untilMs = 0 } = this.#standing.at(-1) ?? {};
-    return untilMs === Number.POSITIVE_INFINITY && performance.now() - fromMs < youngMs;
   }
 
   /** Its last value may lie behind the wall. */
