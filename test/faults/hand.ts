@@ -20,8 +20,9 @@ export function openHand(brokers: readonly Where[], token: string, random: Rando
 
   async function asks(method: string, path: string, body?: unknown): Promise<Answer> {
     const broker = random.pick(brokers);
+    // Each in its turn: one that rests for long is closed.
     const lines = idle.get(broker) as Line[];
-    const line = lines.pop() ?? (await openLine(portOf(broker)));
+    const line = lines.shift() ?? (await openLine(portOf(broker)));
     open.add(line);
     const answer = await line.send(requestBytes({ method, path, token, body }));
     lines.push(line);
