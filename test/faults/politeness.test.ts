@@ -1,5 +1,5 @@
 // P10: politely blocked, granted nothing and not there at all are one to whoever asks, on every path: status, headers, body, time.
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Line, openLine, type RequestParts, requestBytes } from "../../bench/lean-http.ts";
 import { openEventStream } from "../conversations/event-stream.ts";
 import { openSocket, type Told } from "../conversations/socket.ts";
@@ -47,6 +47,8 @@ beforeAll(async () => {
     await hide(owner, bob);
   }
 });
+
+afterAll(() => line[Symbol.dispose]());
 
 interface Shown {
   readonly status: number;
