@@ -34,6 +34,7 @@ export interface RemovalDeps {
 }
 
 const lookAroundMs = 60_000;
+const retryMs = 2_000;
 const done = "{}";
 /** A tombstone only has to outlive the other brokers' feeds. */
 const doneSeconds = 3600;
@@ -81,7 +82,9 @@ export function openRemoval(deps: RemovalDeps): Removal {
       const { facts } = await log.snapshot([`${prefix}.leaving.*`]);
       for (const note of facts) if (isOpen && note.body !== done) await finish(note);
     } catch (error) {
-      if (isOpen) onTrouble(`an account that ended still holds something: ${(error as Error).message}`);
+      if (!isOpen) return;
+      onTrouble(`an account that ended still holds something: ${(error as Error).message}`);
+      setTimeout(() => void lookAround(), retryMs).unref();
     }
   }
 

@@ -27,14 +27,16 @@ export function openDoorkeeper({ access, notices }: DoorkeeperDeps): Doorkeeper 
   /** Watches of the moment that owners have been told of, by what names them to the owner. */
   const announced = new WeakMap<Watch, string>();
 
-  /** @returns whether anything is granted */
   function announce(watched: Watched): Soon<void> {
     const { look, node, properties, isKept } = watched;
-    const verdicts = properties.map((name) => access.judge(look, node, name, "watch"));
-    if (verdicts.some(({ is }) => is === "granted")) return notices.started(watched);
+    const judged = (): readonly Verdict[] =>
+      properties.map((name) => access.judge(look, node, name, "watch"));
+    const isGranted = (): boolean => judged().some(({ is }) => is === "granted");
+    if (isGranted()) return notices.started(watched);
+    const verdicts = judged();
     const isPending = verdicts.some(({ is }) => is === "pending");
     // Who keeps a subscription may be let in one day; who is blocked may not.
-    if (isPending || (isKept && !verdicts.some(isShutOut))) notices.pending(watched);
+    if (isPending || (isKept && !verdicts.some(isShutOut))) notices.pending(watched, () => !isGranted());
     else notices.denied(look, node, properties);
   }
 

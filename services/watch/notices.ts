@@ -10,6 +10,7 @@ import { nodeOf } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
 import { factsOfNode, subjectOf } from "../store/subjects.ts";
+import { subscriptionOf } from "./subscription-facts.ts";
 import {
   anonymous,
   type Key,
@@ -35,8 +36,8 @@ export interface Watched {
 export interface Notices extends Disposable {
   /** Resolves when the owner can hear of it; at once where it has heard of it before. */
   started(watched: Watched): Soon<void>;
-  /** The owner may answer it. */
-  pending(watched: Watched): void;
+  /** The owner may answer it. @param isStill asked in the moment in which the owner is told */
+  pending(watched: Watched, isStill: () => boolean): void;
   ended(node: Address, watcher: string, id: string): void;
   /** Resolves when the owner can hear of it: once a minute for each watcher and property. */
   fetched(look: Look, node: Address, names: readonly string[]): Soon<void>;
@@ -64,6 +65,7 @@ interface Recent {
 
 /** The owner is told of reads so often. */
 const fetchedMs = 60_000;
+const asideMsMax = 400;
 /** Watchers and properties whose last notice is remembered. */
 const recentMax = 50_000;
 const roundsMax = 20;
@@ -111,11 +113,15 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     throw new LogUnavailable("others kept telling of the same watcher");
   }
 
-  /** Nobody waits for it: what is asked in vain takes as long whether there is an owner or not. */
+  /**
+   * Nobody waits for it: what is asked in vain takes as long whether there is an owner or not. And it is done at some other
+   * time, so that it does not hold up what is asked next either.
+   */
   function aside(act: () => Promise<void>): void {
-    setImmediate(() => {
+    const run = (): void => {
       act().catch((error: Error) => onTrouble(`an owner could not be told of a watcher: ${error.message}`));
-    });
+    };
+    setTimeout(run, Math.random() * asideMsMax).unref();
   }
 
   async function isThere(node: Address): Promise<boolean> {
@@ -180,6 +186,11 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     }
   }
 
+  async function isHeld(subscriber: Address, id: string): Promise<boolean> {
+    const fact = await heads.get(subjectOf(rootOf(subscriber), "subscription", id));
+    return fact !== undefined && subscriptionOf(fact) !== undefined;
+  }
+
   function isOwner(look: Look, node: Address): boolean {
     return look.caller?.address.text === rootOf(node).text;
   }
@@ -191,11 +202,12 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
       const subscription = isKept ? id : undefined;
       return put(look, node, `w${id}`, { state: "started", properties, subscription }, isKept);
     },
-    pending({ look, node, properties, id, isKept }) {
-      if (isOwner(look, node) || look.caller === undefined) return;
+    pending({ look, node, properties, id, isKept }, isStill) {
+      const { caller } = look;
+      if (isOwner(look, node) || caller === undefined) return;
       const subscription = isKept ? id : undefined;
       aside(async () => {
-        if (!(await isThere(node))) return;
+        if (!(await isThere(node)) || (isKept && !(await isHeld(caller.address, id))) || !isStill()) return;
         await put(look, node, `w${id}`, { state: "pending", properties, subscription }, isKept);
       });
     },

@@ -8,7 +8,6 @@ import {
   type Decision,
   type Decisions,
   type Grantable,
-  grantables,
   hasGrown,
   type Inquiry,
   judge,
@@ -37,6 +36,7 @@ interface Vector {
   readonly ground: unknown;
 }
 
+const grantables: readonly Grantable[] = ["read", "watch", "write", "message"];
 const verdicts = given.verdicts as readonly Vector[];
 const members = new Map(Object.entries(given.members));
 const isMember = (group: string, address: string): boolean => members.get(group)?.includes(address) ?? false;

@@ -53,6 +53,7 @@ async function listen(
     await openBroker({
       domain: "localhost",
       registration: "open",
+      rateLimit: true,
       adminToken: "the-operator-of-a-pair",
       origins: new Set<string>(),
       now: steadyClock(),
