@@ -23,7 +23,7 @@ export interface LookupDeps {
   readonly now: () => number;
   readonly onRefused: (quota: string) => void;
   /** What decides between `active` and `pending`. */
-  readonly standing: Pick<Standing, "of">;
+  readonly standing: Pick<Standing, "ofAnybody">;
 }
 
 export const freeLookups: Lookups = {
@@ -68,7 +68,7 @@ export function openLookups({ limit, quotas, now, onRefused, standing }: LookupD
       const others = wished.filter(({ whom }) => !("address" in whom && owns(who.caller, whom.address)));
       const key = askerKey(who);
       for (const one of others) admit(key, targetOf(one));
-      const states = await Promise.all(others.map((one) => standing.of(one, lookOf(who.caller, one))));
+      const states = await Promise.all(others.map((one) => standing.ofAnybody(one, lookOf(who.caller, one))));
       for (const [index, one] of others.entries()) answered(key, targetOf(one), states[index] === "active");
     },
   };

@@ -60,7 +60,7 @@ export interface HttpDeps {
   /** Undefined: everybody may ask for as much as there is. */
   readonly limits: Limits | undefined;
   readonly now: () => number;
-  readonly standing: Pick<Standing, "of">;
+  readonly standing: Pick<Standing, "ofAnybody">;
   /** Why the broker cannot serve right now; none when it can. */
   readonly ailments: () => Promise<readonly string[]>;
   readonly log: FastifyBaseLogger;

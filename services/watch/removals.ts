@@ -8,6 +8,7 @@ import type { SharedEvent } from "./session.ts";
 
 export interface Removing {
   readonly epoch: string;
+  /** Where its reader stands once it has been told. */
   readonly cursor: string;
   readonly nowMs: number;
 }
@@ -25,14 +26,20 @@ export function removal(
 /**
  * @param lost revisions by subject
  * @param position where they were hidden; each gets another revision up to it, past the one that its reader knows
+ * @param before where its reader stands until it has been told of all
  */
 export function removals(
   lost: ReadonlyMap<string, number>,
   position: number,
   removing: Removing,
+  before: string,
 ): readonly { readonly subject: string; readonly shared: SharedEvent }[] {
   const newestFirst = [...lost].sort(([, a], [, b]) => b - a);
   return newestFirst
-    .map(([subject], index) => ({ subject, shared: removal(placeOf(subject), position - index, removing) }))
+    .map(([subject], index) => {
+      const cursor = index === 0 ? removing.cursor : before;
+      const shared = removal(placeOf(subject), position - index, { ...removing, cursor });
+      return { subject, shared };
+    })
     .reverse();
 }

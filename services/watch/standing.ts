@@ -9,6 +9,8 @@ export type State = "active" | "pending";
 export interface Standing {
   /** Whether anything that it selects is granted there now. */
   of(wish: Pick<WatchWish, "whom" | "properties">, look: Look): Promise<State>;
+  /** The same, for whoever asks of anybody: as long for whoever is remembered as for nobody. */
+  ofAnybody(wish: Pick<WatchWish, "whom" | "properties">, look: Look): Promise<State>;
   /** Undefined while nobody is behind an e-mail address. */
   addressOf(wish: Pick<WatchWish, "whom">): Promise<Address | undefined>;
   /** @throws Refusal `blocked`, `reveal-required` */
@@ -31,20 +33,25 @@ export function openStanding({ access, exists, existsInStore, caughtUp, whoHas }
     return "address" in whom ? whom.address : await whoHas(whom.email);
   }
 
+  async function stateOf(
+    wish: Pick<WatchWish, "whom" | "properties">,
+    look: Look,
+    isThere: (address: Address) => Promise<boolean>,
+  ): Promise<State> {
+    const address = await addressOf(wish);
+    if (address === undefined || !(await isThere(address))) return "pending";
+    const isOpen = selected(wish).some((name) => access.judge(look, address, name, "watch").is === "granted");
+    return isOpen ? "active" : "pending";
+  }
+
   return {
     addressOf,
-    async of(wish, look) {
-      const address = await addressOf(wish);
-      if (address === undefined || !(await exists(address))) return "pending";
-      const isOpen = selected(wish).some(
-        (name) => access.judge(look, address, name, "watch").is === "granted",
-      );
-      return isOpen ? "active" : "pending";
-    },
+    of: async (wish, look) => await stateOf(wish, look, exists),
+    // Who is remembered here would be found sooner than who is not: how long it takes must not tell.
+    ofAnybody: async (wish, look) => await stateOf(wish, look, existsInStore),
     async requireOpen(wish, look) {
       const address = await addressOf(wish);
       if (address === undefined) return;
-      // Who is remembered here would be found sooner than who is not: how long it takes must not tell.
       await existsInStore(address);
       await askedTwice(() => access.requireOpen(look, address, selected(wish), "watch"), caughtUp);
     },

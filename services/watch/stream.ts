@@ -153,6 +153,8 @@ export class Stream implements WatchOwner, Disposable {
     }
     this.#session.offer(change.subject, shared());
     this.#options.onTouched();
+    // Whoever came just now hears who waited for it before anything of it is told.
+    if (change.name === "") this.#joinAgain(watch, change.position, change.position);
   }
 
   stopped(watch: Watch): void {
@@ -173,7 +175,7 @@ export class Stream implements WatchOwner, Disposable {
       // What its reader knew from before may be hidden now; a block alone is seen to when the snapshot is in.
       if (watch.start.position !== undefined && !isBlock) this.#reset();
     } else if (hasGrown) {
-      this.#joinAgain(watch, position);
+      this.#joinAgain(watch, position, undefined);
     }
   }
 
@@ -224,9 +226,10 @@ export class Stream implements WatchOwner, Disposable {
   }
 
   async #join(watch: Watch, attempt: number): Promise<void> {
-    await this.#deps.doorkeeper.admit(watch);
-    if (!watch.isAt(attempt)) return;
     const joined = await join(watch, this.#deps);
+    // Where nobody is yet, nobody can be told of it.
+    const isThere = joined.changes.some(({ name, isThere }) => name === "" && isThere);
+    if (isThere && watch.isAt(attempt)) await this.#deps.doorkeeper.admit(watch);
     // It may have been dropped in the very moment in which its snapshot was done.
     if (!watch.isAt(attempt)) return;
     const hidden: Change[] = [];
@@ -242,9 +245,12 @@ export class Stream implements WatchOwner, Disposable {
     this.#joined(watch, true);
   }
 
-  /** Its reader goes on from before the turn until it has been shown what the turn granted. */
-  #joinAgain(watch: Watch, position: number): void {
-    const start = { text: this.#deps.history.cursor(position - 1), position: undefined, isLost: false };
+  /**
+   * Its reader goes on from before something that came until it has been shown what that brought.
+   * @param known up to where its reader knows what was there
+   */
+  #joinAgain(watch: Watch, position: number, known: number | undefined): void {
+    const start = { text: this.#deps.history.cursor(position - 1), position: known, isLost: false };
     watch.restart(start, false);
     this.#again.add(watch);
     this.#floors.set(watch, start);

@@ -9,6 +9,7 @@ import { leaseEnd, requireLeaseSeconds } from "../core/lease-bounds.ts";
 import { type Principal, rights } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nothingDisclosed } from "../property/properties.ts";
+import { nodeOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
@@ -138,7 +139,8 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
   /** Its owner hears of it before the subscriber is answered, where anything is granted. */
   async function announce(one: Subscription): Promise<void> {
     const node = await standing.addressOf(one);
-    if (node === undefined) return;
+    const there = node && (await heads.get(subjectOf(node, "node")));
+    if (node === undefined || there === undefined || nodeOf(there) === undefined) return;
     const caller = subscriberOf(one);
     const look = { caller, via: "subscription", disclosed: await own(caller, one.reveal) };
     await doorkeeper.announce({ look, node, properties: selected(one), id: one.id, isKept: true });

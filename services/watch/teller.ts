@@ -68,7 +68,8 @@ export class Teller {
 
   /** What its reader may not see any more is taken from it as a deletion would. */
   takeBack(lost: ReadonlyMap<string, number>, position: number): void {
-    for (const { subject, shared } of removals(lost, position, this.#removing(position))) {
+    const before = this.#deps.history.cursor(Math.max(position - 1, this.#from));
+    for (const { subject, shared } of removals(lost, position, this.#removing(position), before)) {
       this.#session.offer(subject, shared);
     }
   }

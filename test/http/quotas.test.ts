@@ -169,7 +169,7 @@ describe("wrong guesses at addresses", () => {
       quotas: noQuotas,
       now: () => 0,
       onRefused: () => undefined,
-      standing: { of: async () => "pending" },
+      standing: { ofAnybody: async () => "pending" },
     });
     const who = { caller: undefined, ip: "203.0.113.7" };
     const begin = Promise.withResolvers<void>();

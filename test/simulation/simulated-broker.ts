@@ -78,6 +78,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     own: async () => nothingDisclosed,
     standing: {
       of: async () => "active",
+      ofAnybody: async () => "active",
       requireOpen: async () => undefined,
       addressOf: async () => undefined,
     },
