@@ -24,9 +24,6 @@ export interface DoorkeeperDeps {
 }
 
 export function openDoorkeeper({ access, notices }: DoorkeeperDeps): Doorkeeper {
-  /** Watches of the moment that owners have been told of, by what names them to the owner. */
-  const announced = new WeakMap<Watch, string>();
-
   function announce(watched: Watched): Soon<void> {
     const { look, node, properties, isKept } = watched;
     const judged = (): readonly Verdict[] =>
@@ -62,16 +59,15 @@ export function openDoorkeeper({ access, notices }: DoorkeeperDeps): Doorkeeper 
           isKept,
         });
       }
-      const id = announced.get(watch) ?? watch.id ?? randomBytes(9).toString("base64url");
-      announced.set(watch, id);
-      return announce({ look, node, properties, id, isKept });
+      const isNew = watch.noticeId === undefined;
+      watch.noticeId ??= watch.id ?? randomBytes(9).toString("base64url");
+      return announce({ look, node, properties, id: watch.noticeId, isKept, isNew });
     },
     leave(watch) {
-      const id = announced.get(watch);
-      const { caller } = watch.look;
-      if (id === undefined || caller === undefined) return;
-      announced.delete(watch);
-      notices.ended(watch.target.node, caller.address.text, id);
+      const { noticeId, look, target } = watch;
+      if (noticeId === undefined || look.caller === undefined) return;
+      watch.noticeId = undefined;
+      notices.ended(target.node, look.caller.address.text, noticeId);
     },
     ended: (node, watcher, id) => notices.ended(node, watcher.text, id),
   };

@@ -31,6 +31,8 @@ export interface Watched {
   readonly id: string;
   /** Whether the watcher keeps it for longer than its stream is open. */
   readonly isKept: boolean;
+  /** Nobody can have been told of it yet. */
+  readonly isNew?: boolean;
 }
 
 export interface Notices extends Disposable {
@@ -79,13 +81,13 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     node: Address,
     key: Key,
     said: Pick<WatcherFact, "state" | "properties" | "subscription" | "count">,
-    isKept = false,
+    { isKept = false, isNew = false }: Pick<Partial<Watched>, "isKept" | "isNew"> = {},
   ): Promise<void> {
     const watcher = look.caller?.address.text ?? anonymous;
     const subject = watcherSubject(node, watcher, key);
     const verified = look.caller && (await verify(look.caller.address));
     for (let round = 0; round < roundsMax; round++) {
-      const fact = await (round === 0 ? heads.get(subject) : heads.refresh(subject));
+      const fact = round === 0 && isNew ? undefined : await lastOf(subject, isKept && round === 0);
       const before = fact && watcherOf(fact);
       if (fact && before && isSaid(before, said, now())) return;
       const atMs = Math.floor(now());
@@ -104,13 +106,19 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
       });
       const append = { subject, body, expected: fact?.position ?? 0 };
       try {
-        await heads.append([isKept ? append : { ...append, keepSeconds: tombstoneSeconds }]);
+        // What is of the moment is not worth remembering: thousands may come and go.
+        if (isKept) await heads.append([append]);
+        else await log.append([{ ...append, keepSeconds: tombstoneSeconds }]);
         return;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
       }
     }
     throw new LogUnavailable("others kept telling of the same watcher");
+  }
+
+  async function lastOf(subject: string, isRemembered: boolean): Promise<Fact | undefined> {
+    return isRemembered ? await heads.get(subject) : await log.last(subject);
   }
 
   /**
@@ -196,11 +204,11 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
   }
 
   return {
-    started({ look, node, properties, id, isKept }) {
+    started({ look, node, properties, id, isKept, isNew = false }) {
       if (isOwner(look, node)) return;
       if (look.caller === undefined) return this.fetched(look, node, properties);
       const subscription = isKept ? id : undefined;
-      return put(look, node, `w${id}`, { state: "started", properties, subscription }, isKept);
+      return put(look, node, `w${id}`, { state: "started", properties, subscription }, { isKept, isNew });
     },
     pending({ look, node, properties, id, isKept }, isStill) {
       const { caller } = look;
@@ -208,17 +216,17 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
       const subscription = isKept ? id : undefined;
       aside(async () => {
         if (!(await isThere(node)) || (isKept && !(await isHeld(caller.address, id))) || !isStill()) return;
-        await put(look, node, `w${id}`, { state: "pending", properties, subscription }, isKept);
+        await put(look, node, `w${id}`, { state: "pending", properties, subscription }, { isKept });
       });
     },
     ended(node, watcher, id) {
       aside(async () => {
         const subject = watcherSubject(node, watcher, `w${id}`);
-        const fact = await heads.get(subject);
+        const fact = await log.last(subject);
         const before = fact && watcherOf(fact);
         if (fact === undefined || before === undefined || before.state === "ended") return;
         const body = watcherBody({ ...before, state: "ended", atMs: Math.floor(now()) });
-        await heads.append([{ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds }]);
+        await log.append([{ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds }]);
       });
     },
     fetched(look, node, names) {

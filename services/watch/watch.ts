@@ -48,16 +48,18 @@ export class Watch implements Listening {
   /** Where its reader left off. */
   start: Start;
   stage: Stage = "waiting";
+  /** What names it to the owner of its target, once the owner was told of it. */
+  noticeId: string | undefined;
   readonly #owner: WatchOwner;
   readonly #matches: (name: string) => boolean;
   /** Revisions of the properties that its reader knows, by subject. */
-  readonly #told = new Map<string, number>();
+  #told: Map<string, number> | undefined;
   /** What the hub brought while the snapshot was being taken: the last of each property. */
-  #held = new Map<string, Arrival>();
+  #held: Map<string, Arrival> | undefined;
   /** What the snapshot covered: the feed may bring it once more. */
   #from = 0;
   /** Facts that the snapshot showed although they are newer than it, by subject. */
-  #ahead = new Map<string, number>();
+  #ahead: Map<string, number> | undefined;
   #attempt = 0;
 
   constructor(owner: WatchOwner, target: Target, start: Start, id: string | undefined) {
@@ -71,8 +73,10 @@ export class Watch implements Listening {
 
   take(arrival: Arrival): void {
     const { change } = arrival;
-    if (this.stage === "joining") this.#held.set(change.subject, arrival);
-    else if (this.stage === "live" && !this.#covers(change)) this.#pass(arrival);
+    if (this.stage === "joining") {
+      this.#held ??= new Map();
+      this.#held.set(change.subject, arrival);
+    } else if (this.stage === "live" && !this.#covers(change)) this.#pass(arrival);
   }
 
   /** What it may not see any more is taken from its reader at once; what it may see in addition, a new snapshot brings. */
@@ -90,11 +94,11 @@ export class Watch implements Listening {
 
   #lose(): ReadonlyMap<string, number> {
     const lost = new Map<string, number>();
-    for (const [subject, revision] of this.#told) {
+    for (const [subject, revision] of this.#told ?? []) {
       const { address, name } = placeOf(subject);
       if (!this.#owner.access.audience(address, name)(this.look)) lost.set(subject, revision);
     }
-    for (const subject of lost.keys()) this.#told.delete(subject);
+    for (const subject of lost.keys()) this.#told?.delete(subject);
     return lost;
   }
 
@@ -113,21 +117,20 @@ export class Watch implements Listening {
   restart(start: Start, forgets: boolean): void {
     this.stage = "waiting";
     this.start = start;
-    this.#held = new Map();
-    if (forgets) this.#told.clear();
+    this.#held = undefined;
+    if (forgets) this.#told = undefined;
   }
 
   /** What its reader is owed of something that the snapshot shows: asked in the moment in which it is told. */
   owes(change: Change): Owed {
     const { subject, name, isThere, revision } = change;
     if (!this.covers(change.address, name)) return undefined;
-    const knew = this.#told.get(subject);
+    const knew = this.#told?.get(subject);
     if (!change.audience(this.look)) {
-      this.#told.delete(subject);
+      this.#told?.delete(subject);
       return name !== "" && (knew !== undefined || this.#isLost(change)) ? "removal" : undefined;
     }
-    if (name !== "" && isThere) this.#told.set(subject, revision);
-    else this.#told.delete(subject);
+    this.#knows(change);
     const isOwed = knew === undefined ? this.#isOwed(change) : knew !== revision;
     if (!isOwed || !this.#passes(change)) return undefined;
     return this.#isNew(change) || !isThere ? "live" : "snapshot";
@@ -136,11 +139,11 @@ export class Watch implements Listening {
   /** The snapshot is in: from now on the hub's arrivals are told, those first that came meanwhile and are not in it. */
   goLive(from: number, ahead: ReadonlyMap<string, number>): void {
     this.#from = from;
-    this.#ahead = new Map(ahead);
+    this.#ahead = ahead.size === 0 ? undefined : new Map(ahead);
     this.stage = "live";
     const held = this.#held;
-    this.#held = new Map();
-    for (const arrival of held.values()) this.take(arrival);
+    this.#held = undefined;
+    for (const arrival of held?.values() ?? []) this.take(arrival);
   }
 
   /** Since when a block hides a property that its reader may have seen. */
@@ -197,20 +200,27 @@ export class Watch implements Listening {
     return born <= since && (isThere || change.position > position);
   }
 
+  #knows({ subject, name, isThere, revision }: Change): void {
+    if (name === "" || !isThere) this.#told?.delete(subject);
+    else {
+      this.#told ??= new Map();
+      this.#told.set(subject, revision);
+    }
+  }
+
   #covers({ subject, revision }: Change): boolean {
-    const ahead = this.#ahead.get(subject);
+    const ahead = this.#ahead?.get(subject);
     if (revision <= this.#from || revision <= (ahead ?? 0)) return true;
-    if (ahead !== undefined) this.#ahead.delete(subject);
+    if (ahead !== undefined) this.#ahead?.delete(subject);
     return false;
   }
 
   #pass(arrival: Arrival): void {
     const { change } = arrival;
-    const { subject, name, isThere, revision } = change;
+    const { name } = change;
     if (!this.covers(change.address, name) || !change.audience(this.look) || !this.#passes(change, arrival))
       return;
-    if (name !== "" && isThere) this.#told.set(subject, revision);
-    else this.#told.delete(subject);
+    this.#knows(change);
     this.#owner.tell(this, arrival);
   }
 }
