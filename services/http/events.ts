@@ -28,29 +28,33 @@ export interface EventDeps {
 export function eventRoutes(app: FastifyInstance, { reader, watching, streams, lookups }: EventDeps): void {
   app.get<{ Querystring: WatchQueryShape }>(
     "/v1/events",
-    describe({
-      id: "events",
-      summary: "Watch properties: the present state, then every change, as Server-Sent Events",
-      description:
-        "Carries every subscription of the caller, and with `watch` more for as long as the stream is open.",
-      tag: "Watching",
-      access: "caller",
-      takesTicket: true,
-      headers: { "last-event-id": "A cursor: resume after it." },
-      query: EventsQuery,
-      answers: {
-        200: { description: "CloudEvents.", schema: Type.String(), mediaType: "text/event-stream" },
-      },
-      refusals: [
-        "bad-address",
-        "bad-cursor",
-        "bad-name",
-        "blocked",
-        "reveal-required",
-        "scope-missing",
-        "unauthenticated",
-      ],
-    }),
+    {
+      // A stream without its body would never end.
+      exposeHeadRoute: false,
+      ...describe({
+        id: "events",
+        summary: "Watch properties: the present state, then every change, as Server-Sent Events",
+        description:
+          "Carries every subscription of the caller, and with `watch` more for as long as the stream is open.",
+        tag: "Watching",
+        access: "caller",
+        takesTicket: true,
+        headers: { "last-event-id": "A cursor: resume after it." },
+        query: EventsQuery,
+        answers: {
+          200: { description: "CloudEvents.", schema: Type.String(), mediaType: "text/event-stream" },
+        },
+        refusals: [
+          "bad-address",
+          "bad-cursor",
+          "bad-name",
+          "blocked",
+          "reveal-required",
+          "scope-missing",
+          "unauthenticated",
+        ],
+      }),
+    },
     async (request, reply) => {
       const { caller } = request;
       const { targets, after } = await readWatchQuery(request, reader, request.headers["last-event-id"]);

@@ -41,7 +41,19 @@ export function sendProblem(reply: FastifyReply, refusal: Refusal): FastifyReply
 export function handleError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const refusal = refusalOf(error);
   if (refusal.code === "internal") request.log.error({ err: error, reqId: request.id }, "a request failed");
+  if (error instanceof LogUnavailable || error instanceof OutcomeUnknown) warnOfStore(error, request);
   return sendProblem(reply, refusal);
+}
+
+/** What a store says that cannot serve is for the operator; the first of many is enough. */
+const warnedMs = 1_000;
+let warnedAtMs = Number.NEGATIVE_INFINITY;
+
+function warnOfStore({ message }: Error, request: FastifyRequest): void {
+  const nowMs = performance.now();
+  if (nowMs - warnedAtMs < warnedMs) return;
+  warnedAtMs = nowMs;
+  request.log.warn({ reqId: request.id }, `the store could not serve a request: ${message}`);
 }
 
 /** What a caller is told of an error from any depth. */
