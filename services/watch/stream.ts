@@ -117,9 +117,8 @@ export class Stream implements WatchOwner, Disposable {
 
   /** Tells the reader how far it has come, unless it knows or is still on its way there. */
   bookmark(): void {
-    if (!this.#floors.isEmpty || !this.#session.isEmpty || this.#session.last === this.#teller.cursor())
-      return;
-    this.#tellOfStream("bookmark");
+    const isOnItsWay = !this.#floors.isEmpty || !this.#session.isEmpty;
+    if (!isOnItsWay && this.#session.last !== this.#teller.cursor()) this.#tellOfStream("bookmark");
   }
 
   watches(node: Address, name: string): boolean {
@@ -179,9 +178,7 @@ export class Stream implements WatchOwner, Disposable {
     }
   }
 
-  now(): number {
-    return this.#deps.now();
-  }
+  now = (): number => this.#deps.now();
 
   [Symbol.dispose](): void {
     this.#ended = true;
@@ -242,7 +239,9 @@ export class Stream implements WatchOwner, Disposable {
     }
     this.#teller.hide(hidden, (change) => watch.hiddenSince(change) || joined.position);
     watch.goLive(joined.position, joined.ahead);
-    this.#joined(watch, true);
+    // What came meanwhile may have made it begin anew: then it is not there yet.
+    if (watch.isWaiting) this.#again.delete(watch);
+    else this.#joined(watch, true);
   }
 
   /**

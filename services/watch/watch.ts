@@ -108,6 +108,11 @@ export class Watch implements Listening {
     return ++this.#attempt;
   }
 
+  /** Its snapshot is still to be taken, or taken anew. */
+  get isWaiting(): boolean {
+    return this.stage === "waiting";
+  }
+
   /** Whether that attempt is still the one that counts. */
   isAt(attempt: number): boolean {
     return this.stage === "joining" && this.#attempt === attempt;
