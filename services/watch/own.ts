@@ -118,9 +118,6 @@ export class Own {
     const { position } = this.#start;
     // Whatever the reader was told meanwhile, nothing of it was of this one.
     if (position === undefined || made > position) return { ...this.#stream.start, position: undefined };
-    // What its owner has decided meanwhile may hide what the reader knows.
-    if ("address" in whom && this.#deps.access.hasChanged(this.#lookOf(subscription), whom.address, position))
-      return { ...this.#start, position: undefined, isLost: true };
     // Whoever came to an address by e-mail may have come later than some of its values.
     return since > position || "email" in whom ? { ...this.#start, isPartial: true } : this.#start;
   }
@@ -246,8 +243,16 @@ export class Own {
     else {
       const isKept = kept.stored !== undefined;
       const target = { node, depth, properties, filter, disclosed, isKept };
-      kept.watch = this.#stream.add(target, start, kept.id);
+      kept.watch = this.#stream.add(target, this.#asDecided(kept, node, start), kept.id);
     }
+  }
+
+  /** What its owner has decided meanwhile may hide what the reader knows: then it begins anew. */
+  #asDecided({ wish }: Kept, node: Address, start: Start): Start {
+    const { position } = start;
+    if (position === undefined || !this.#deps.access.hasChanged(this.#lookOf(wish), node, position))
+      return start;
+    return { ...start, position: undefined, isLost: true };
   }
 
   #drop(kept: Kept, reason: string): void {

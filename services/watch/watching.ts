@@ -166,8 +166,14 @@ export function openWatching(deps: WatchDeps): Watching {
       const require = (): void => access.requireOpen(look, node, selected({ properties }), "watch");
       await askedTwice(require, follower.caughtUp);
     }
-    const nodes = targets.map(({ node }) => node);
-    const start = await startOf(caller, nodes, after);
+    const left = await startOf(after);
+    // Asked in the moment in which they are taken up: from there on the feed tells.
+    const { position } = left;
+    const look = { caller, via, disclosed: nothingDisclosed };
+    const isOther =
+      position !== undefined && targets.some(({ node }) => access.hasChanged(look, node, position));
+    // What was decided meanwhile may hide what the reader knows: then it begins anew.
+    const start = isOther ? { ...left, position: undefined, isLost: true } : left;
     const options = {
       caller,
       via,
@@ -220,9 +226,7 @@ export function openWatching(deps: WatchDeps): Watching {
     return {
       take: () => stream.take(),
       async watch(wish, from) {
-        const { whom } = wish;
-        const node = "address" in whom ? whom.address : await deps.whoHas(whom.email);
-        return await mine.add(wish, await startOf(caller, node ? [node] : [], from));
+        return await mine.add(wish, await startOf(from));
       },
       unwatch: (subscription) => mine.remove(subscription),
       get isLive() {
@@ -241,19 +245,11 @@ export function openWatching(deps: WatchDeps): Watching {
     };
   }
 
-  /** Where a reader goes on. What its owner has decided meanwhile may hide what it knows: then it begins anew. */
-  async function startOf(
-    caller: Caller,
-    nodes: readonly Address[],
-    after: Cursor | undefined,
-  ): Promise<Start> {
+  /** Where a reader goes on, once everything is known that was decided before it came. */
+  async function startOf(after: Cursor | undefined): Promise<Start> {
     const start = await history.start(after);
-    const { position } = start;
-    if (position === undefined) return start;
-    await follower.caughtUp();
-    const look = { caller, via: "", disclosed: nothingDisclosed };
-    const isOther = nodes.some((node) => access.hasChanged(look, node, position));
-    return isOther ? { ...start, position: undefined, isLost: true } : start;
+    if (start.position !== undefined) await follower.caughtUp();
+    return start;
   }
 
   /** From now on the stream hears what becomes of its caller's subscriptions. */
