@@ -1,7 +1,7 @@
 // Leases renewed at their deadline: a renewal that was answered 200 holds, any other was answered 404, on one broker and on two.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFailed } from "vitest";
 import { openEventStream } from "../conversations/event-stream.ts";
-import { startProgram } from "../conversations/program.ts";
+import { type Program, startProgram } from "../conversations/program.ts";
 import { isFull, type Person, person, propertyPath } from "../conversations/world.ts";
 import { startIn, temporaryFolder } from "../store/embedded.ts";
 
@@ -36,7 +36,10 @@ interface Outcome {
 describe.each([1, 2])("renewals within 15 ms of their deadline, on %d broker(s)", (brokers) => {
   it("hold if they were answered 200, and were answered 404 otherwise", async () => {
     await using stack = new AsyncDisposableStack();
-    const urls = await startBrokers(stack, brokers);
+    const programs = await startBrokers(stack, brokers);
+    // What the brokers had to say of a refusal is worth more than the refusal.
+    onTestFailed(() => console.log(programs.map(({ printed }) => printed.slice(-4_000)).join("\n")));
+    const urls = programs.map(({ url }) => url);
     const alice = await register(stack, urls, "alice");
     const bob = await register(stack, urls, "bob");
     let kept = 0;
@@ -142,20 +145,20 @@ function at<T>(timeMs: number, act: () => Promise<T>): Promise<T> {
   });
 }
 
-async function startBrokers(stack: AsyncDisposableStack, count: number): Promise<readonly string[]> {
+async function startBrokers(stack: AsyncDisposableStack, count: number): Promise<readonly Program[]> {
   if (count === 1) {
     const folder = stack.use(await temporaryFolder());
-    return [stack.use(await startProgram(folder.path, {})).url];
+    return [stack.use(await startProgram(folder.path, {}))];
   }
   const store = stack.use(await temporaryFolder());
   const server = stack.use(await startIn(store.path));
-  const urls: string[] = [];
+  const programs: Program[] = [];
   for (let n = 0; n < count; n++) {
     const folder = stack.use(await temporaryFolder());
     const env = { TIDINGS_NATS_URL: server.url.replace("://", `://${server.token}@`) };
-    urls.push(stack.use(await startProgram(folder.path, env)).url);
+    programs.push(stack.use(await startProgram(folder.path, env)));
   }
-  return urls;
+  return programs;
 }
 
 /** The same account, through each broker. */
