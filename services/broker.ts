@@ -4,6 +4,7 @@ import type { FastifyBaseLogger } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
+import { openMembers } from "./groups/groups.ts";
 import { type Limits, usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
 import { openPolicies } from "./policy/policies.ts";
@@ -83,6 +84,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const secretsFollowing = secretsFollower.listen({ take: secretHeads.follow });
 
   // The order of listening: what is decided is heard before whatever comes after it is told.
+  const members = openMembers(follower);
   const policies = openPolicies({ log: facts, heads, follower, now });
   const notices = openNotices({
     log: facts,
@@ -241,6 +243,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       accounts[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
       policies[Symbol.dispose]();
+      members[Symbol.dispose]();
       notices[Symbol.dispose]();
       headsFollowing[Symbol.dispose]();
       lagging[Symbol.dispose]();

@@ -51,6 +51,12 @@ export function isLive(fact: Fact): boolean {
     case "watcher":
     case "subscription":
     case "type":
+    case "member":
+    case "message":
+    case "interest":
+    case "receipt":
+    case "forward":
+    case "match":
       return fact.body !== "{}";
     case "once":
     case "term":

@@ -12,6 +12,12 @@ export type FactKind =
   | "watcher"
   | "subscription"
   | "type"
+  | "member"
+  | "message"
+  | "interest"
+  | "receipt"
+  | "forward"
+  | "match"
   | "once"
   | "term";
 
