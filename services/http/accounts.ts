@@ -10,7 +10,7 @@ import {
   Ticket,
   TokenPost,
   Tokens,
-} from "../../schemas/wire/shapes.ts";
+} from "../../schemas/wire/accounts.ts";
 import type { Accounts } from "../accounts/accounts.ts";
 import { parseAddress } from "../core/address.ts";
 import type { Principal } from "../core/principal.ts";

@@ -2,7 +2,7 @@
 // In: HTTP requests of the operator. Out: entries, oldest first. Never: a secret.
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
-import { AuditEntries } from "../../schemas/wire/shapes.ts";
+import { AuditEntries } from "../../schemas/wire/accounts.ts";
 import type { Accounts } from "../accounts/accounts.ts";
 import { describe } from "./route.ts";
 

@@ -1,7 +1,7 @@
 // /v1/me/email: the account's e-mail address, and the code that confirms it.
 // In: HTTP requests. Out: calls to accounts/, answers. Never: a code in an answer.
 import type { FastifyInstance } from "fastify";
-import { CodePost, EmailPut } from "../../schemas/wire/shapes.ts";
+import { CodePost, EmailPut } from "../../schemas/wire/accounts.ts";
 import type { Accounts } from "../accounts/accounts.ts";
 import type { Principal } from "../core/principal.ts";
 import { describe } from "./route.ts";

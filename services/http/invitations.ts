@@ -1,7 +1,7 @@
 // /v1/invitations: whom the operator lets register.
 // In: HTTP requests of the operator. Out: calls to accounts/, answers. Never: an invitation shown twice.
 import type { FastifyInstance } from "fastify";
-import { InvitationPost, Invitations, IssuedInvitation } from "../../schemas/wire/shapes.ts";
+import { InvitationPost, Invitations, IssuedInvitation } from "../../schemas/wire/accounts.ts";
 import type { Accounts } from "../accounts/accounts.ts";
 import { describe } from "./route.ts";
 
