@@ -4,11 +4,12 @@ import type { FastifyBaseLogger } from "fastify";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
-import { openMembers } from "./groups/groups.ts";
+import type { Caller } from "./core/principal.ts";
+import { openGroups, openMembers } from "./groups/groups.ts";
 import { type Limits, usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
 import { openPolicies } from "./policy/policies.ts";
-import { openPropertyService } from "./property/properties.ts";
+import { type Look, nothingDisclosed, openPropertyService } from "./property/properties.ts";
 import { follow } from "./store/follower.ts";
 import { openHeads } from "./store/heads.ts";
 import type { Log } from "./store/log.ts";
@@ -84,8 +85,8 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const secretsFollowing = secretsFollower.listen({ take: secretHeads.follow });
 
   // The order of listening: what is decided is heard before whatever comes after it is told.
-  const members = openMembers(follower);
-  const policies = openPolicies({ log: facts, heads, follower, now });
+  const members = openMembers(follower, now);
+  const policies = openPolicies({ log: facts, heads, follower, members, now });
   const notices = openNotices({
     log: facts,
     heads,
@@ -95,6 +96,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   });
   const properties = openPropertyService({
     book: policies.book,
+    members,
     witness: notices,
     domain,
     log: facts,
@@ -105,13 +107,30 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onTrouble,
     onLeaseEnded: (lateMs) => lateness.observe(lateMs / 1000),
   });
+  const plainLook = (caller: Caller): Look => ({ caller, via: "rest", disclosed: nothingDisclosed });
+  const groups = openGroups({
+    log: facts,
+    heads,
+    follower,
+    members,
+    now,
+    maySee: (who, group) => properties.access.maySeeMembers(plainLook(who), group, "read"),
+    requireOpen: (who, group) => properties.access.requireOpen(plainLook(who), group, ["members"], "read"),
+    looked: (who, group) => notices.fetched(plainLook(who), group, ["members"]),
+  });
   const accounts = openAccounts({
     domain,
     registration,
     log: secrets,
     heads: secretHeads,
     follower: secretsFollower,
-    nodes: properties.nodes,
+    nodes: {
+      ...properties.nodes,
+      async remove(address) {
+        await groups.leaveAll(address);
+        await properties.nodes.remove(address);
+      },
+    },
     now,
     onEmail: (email, address) => watching.registered(email, address),
     smtp: options.smtp,
@@ -140,6 +159,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     history,
     subscriptions,
     book: policies.book,
+    members,
     visibilities: properties.visibilities,
     access,
     doorkeeper,
@@ -215,6 +235,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     adminToken,
     accounts,
     policies,
+    groups,
     properties,
     watching,
     subscriptions,

@@ -52,6 +52,8 @@ function event(
   return [type, schema];
 }
 
+const membership = { group: Type.String(), member: Type.String() };
+
 /** Every event that is served, by its `type`. */
 export const events: Readonly<Record<string, TSchema>> = Object.fromEntries([
   event(
@@ -75,6 +77,9 @@ export const events: Readonly<Record<string, TSchema>> = Object.fromEntries([
   event("watcher.pending", "Somebody wants to watch, and waits for the owner's answer.", notice),
   event("watcher.ended", "Somebody watches no more.", notice),
   event("watcher.denied", "Somebody asked for what is not granted, and saw nothing.", notice),
+  event("member.joined", "Somebody belongs to a group.", membership),
+  event("member.pending", "Somebody asks its owner to be let into a group.", membership),
+  event("member.left", "Somebody belongs to a group no more.", membership),
   event("stream.live", "The snapshot is complete; what follows is live.", {
     subscription: Type.Optional(Type.String({ description: "The `watch` that it is the snapshot of." })),
   }),

@@ -1,6 +1,7 @@
 // Wire shapes: what requests and answers look like, once for types, validation and OpenAPI.
 // In: nothing. Out: TypeBox schemas. Never: a rule that only the services know (addresses, names, limits of the store).
 import { type Static, Type } from "typebox";
+import { Joining } from "./groups.ts";
 
 /** Any JSON value. */
 const JsonValue = Type.Unsafe<unknown>({ description: "Any JSON value." });
@@ -67,7 +68,10 @@ export const NodePatch = Type.Object(
 );
 export type NodePatch = Static<typeof NodePatch>;
 
-export const NodePut = Type.Object({ kind: Type.Enum(["person", "group", "thing", "agent"]) }, closed);
+export const NodePut = Type.Object(
+  { kind: Type.Enum(["person", "group", "thing", "agent"]), joining: Type.Optional(Joining) },
+  closed,
+);
 export type NodePut = Static<typeof NodePut>;
 
 export const Node = Type.Object({

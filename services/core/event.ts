@@ -129,6 +129,29 @@ export function subscriptionEvent(change: SubscriptionChange): TidingsEvent {
   };
 }
 
+/** To a group's watchers, its owner, and whom it is about. */
+export function memberEvent(
+  epoch: string,
+  turn: {
+    readonly group: string;
+    readonly member: string;
+    readonly standing: "member" | "asking" | "gone";
+    readonly position: number;
+    readonly timeMs: number;
+  },
+): TidingsEvent {
+  const { group, member, standing, position, timeMs } = turn;
+  const type = { member: "joined", asking: "pending", gone: "left" }[standing];
+  return {
+    specversion: "1.0",
+    id: `${epoch}-${position}`,
+    source: `/nodes/${group}`,
+    type: `${typePrefix}member.${type}`,
+    time: timestamp(timeMs),
+    data: { group, member },
+  };
+}
+
 /** To whoever is watched: what somebody does there, or tried. */
 export function noticeEvent(notice: {
   readonly id: string;

@@ -8,7 +8,12 @@ import { type Lease, noViews, type PropertyState, type View } from "./property.t
 export interface NodeFact {
   readonly nodeKind: NodeKind;
   readonly createdMs: number;
+  /** Of a group: how others become members. */
+  readonly joining?: Joining;
 }
+
+/** Everybody by themselves; whoever asks and is let in; or whom the owner puts in. */
+export type Joining = "open" | "approval" | "invitation";
 
 export interface TypeFact {
   readonly schema: { readonly [key: string]: Json };

@@ -207,6 +207,11 @@ export const refusals = {
     remedy:
       "Send a JSON Schema (2020-12) of at most 16 KiB whose references stay inside it (#/…) and whose patterns RE2 understands.",
   },
+  "too-many-members": {
+    status: 422,
+    title: "The group has as many members as it may",
+    remedy: "A group has 20,000 members at most. Make another group, and put some of them there.",
+  },
   "idempotency-mismatch": {
     status: 422,
     title: "The Idempotency-Key was used for another request",

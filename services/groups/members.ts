@@ -1,16 +1,20 @@
 // Members: who belongs to which group, as of the place that the feed has come to.
-// In: member facts, in log order. Out: members of a group, groups of an account, and word of each coming and going. Never: whoever still asks to be let in.
+// In: member facts, in log order. Out: members of a group, groups of an account, and word of each coming and going. Never: whoever still asks to be let in, as a member.
+import { tombstoneSeconds } from "../core/fact.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact } from "../store/log.ts";
 import { placeOf } from "../store/subjects.ts";
-import { membershipOf } from "./member-facts.ts";
+import { membershipOf, type Standing } from "./member-facts.ts";
 
-/** Somebody joined a group, or left it, at a position in the log. */
+/** Somebody joined a group, asks to be let in, or is in it no more, at a position in the log. */
 export interface MemberTurn {
   readonly group: string;
   readonly member: string;
-  readonly isMember: boolean;
+  readonly standing: Standing | "gone";
+  /** What it was before. */
+  readonly before: Standing | "gone";
   readonly position: number;
+  readonly timeMs: number;
 }
 
 export interface Members extends Disposable {
@@ -19,15 +23,21 @@ export interface Members extends Disposable {
   of(group: string): ReadonlyMap<string, number>;
   /** Where in the log an account joined each of its groups, by the group's address. */
   groupsOf(member: string): ReadonlyMap<string, number>;
+  /** Who came and went after a position, the last turn of each member, in log order; leavings as long as the log remembers them. */
+  turnsSince(group: string, position: number): readonly MemberTurn[];
+  /** Everything that an account, or a node under it, belongs to or asks to. */
+  around(account: string): readonly MemberTurn[];
   /** Told before any fact that comes later in the log is. */
   listen(onTurn: (turn: MemberTurn) => void): Disposable;
 }
 
 const nobody: ReadonlyMap<string, number> = new Map();
 
-export function openMembers(follower: Follower): Members {
+export function openMembers(follower: Follower, now: () => number): Members {
   const byGroup = new Map<string, Map<string, number>>();
   const byMember = new Map<string, Map<string, number>>();
+  /** The last turn of each member, by group. */
+  const turns = new Map<string, Map<string, MemberTurn>>();
   const listeners = new Set<(turn: MemberTurn) => void>();
   const following = follower.listen({ take });
 
@@ -36,17 +46,34 @@ export function openMembers(follower: Follower): Members {
     const { address, kind, name: member } = placeOf(fact.subject);
     if (kind !== "member") return;
     const group = address.text;
-    const isMember = membershipOf(fact)?.standing === "member";
-    if (isMember === has(group, member)) return;
-    const { position } = fact;
-    if (isMember) {
+    const standing = membershipOf(fact)?.standing ?? "gone";
+    const { standing: before } = turns.get(group)?.get(member) ?? { standing: "gone" };
+    const { position, timeMs } = fact;
+    const turn: MemberTurn = { group, member, standing, before, position, timeMs };
+    remember(turn);
+    if (standing === before) return;
+    if (standing === "member") {
       enter(byGroup, group, member, position);
       enter(byMember, member, group, position);
-    } else {
+    } else if (before === "member") {
       leave(byGroup, group, member);
       leave(byMember, member, group);
     }
-    for (const listener of listeners) listener({ group, member, isMember, position });
+    for (const listener of listeners) listener(turn);
+  }
+
+  function remember(turn: MemberTurn): void {
+    const { group, member } = turn;
+    const of = turns.get(group) ?? new Map<string, MemberTurn>();
+    turns.set(group, of);
+    // The last comes last.
+    of.delete(member);
+    of.set(member, turn);
+    // The first ones are the oldest: what the log has forgotten need not be remembered either.
+    for (const one of of.values()) {
+      if (one.standing !== "gone" || now() - one.timeMs < tombstoneSeconds * 1000) break;
+      of.delete(one.member);
+    }
   }
 
   function has(group: string, member: string): boolean {
@@ -57,6 +84,16 @@ export function openMembers(follower: Follower): Members {
     has,
     of: (group) => byGroup.get(group) ?? nobody,
     groupsOf: (member) => byMember.get(member) ?? nobody,
+    turnsSince(group, position) {
+      return [...(turns.get(group)?.values() ?? [])].filter((turn) => turn.position > position);
+    },
+    around(account) {
+      const all = [...turns.values()].flatMap((of) => [...of.values()]);
+      return all.filter(
+        ({ member, standing }) =>
+          standing !== "gone" && (member === account || member.startsWith(`${account}/`)),
+      );
+    },
     listen(onTurn) {
       listeners.add(onTurn);
       return { [Symbol.dispose]: () => void listeners.delete(onTurn) };

@@ -4,8 +4,9 @@ import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { Node, NodeNames, NodePatch, NodePut, Patched } from "../../schemas/wire/shapes.ts";
 import { type Depth, parseAddress } from "../core/address.ts";
+import type { Joining } from "../core/fact.ts";
 import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
-import { type Principal, requireScope } from "../core/principal.ts";
+import { type NodeKind, type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { type NodeShape, type PropertyService, requireOwner } from "../property/properties.ts";
 import { onceOf, refuseConditions, traceOf } from "./conditions.ts";
@@ -107,7 +108,7 @@ export function nodeRoutes(
     "/v1/nodes/:address",
     describe({
       id: "createNode",
-      summary: "Create a child node of one's own node",
+      summary: "Create a child node of one's own node, such as a group",
       tag,
       access: "account",
       params: address,
@@ -126,10 +127,15 @@ export function nodeRoutes(
     }),
     async (request, reply) => {
       const node = parseAddress(request.params.address);
-      const { kind } = request.body;
+      const { kind, joining } = request.body;
+      if (joining !== undefined && kind !== "group") {
+        throw new Refusal("bad-request", "Only a group is joined.", [
+          { pointer: "/joining", detail: "goes with the kind group" },
+        ]);
+      }
       requireOwner(request.caller as Principal, node);
       requireScope(request.caller as Principal, "write");
-      const { created } = await nodes.create(node, kind as "person" | "group" | "thing" | "agent");
+      const { created } = await nodes.create(node, kind as NodeKind, joining as Joining | undefined);
       return reply.code(created ? 201 : 200).send({ address: node.text, kind });
     },
   );

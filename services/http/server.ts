@@ -14,6 +14,7 @@ import { parseJson } from "../core/json.ts";
 import type { Caller, Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
+import type { Groups } from "../groups/groups.ts";
 import type { Policies } from "../policy/policies.ts";
 import type { PropertyService } from "../property/properties.ts";
 import type { Explain, Standing, Subscriptions, Watchers, Watching } from "../watch/watching.ts";
@@ -25,6 +26,7 @@ import { cutOffPipelines, passOverExpectations, refuseBadHttp, untouchedSockets 
 import { emailRoutes } from "./emails.ts";
 import { eventRoutes } from "./events.ts";
 import { explainRoutes } from "./explain.ts";
+import { groupRoutes } from "./groups.ts";
 import { healthRoutes } from "./health.ts";
 import { invitationRoutes } from "./invitations.ts";
 import { leaseRoutes } from "./leases.ts";
@@ -49,6 +51,7 @@ export interface HttpDeps {
   readonly adminToken: string;
   readonly accounts: Accounts;
   readonly policies: Policies;
+  readonly groups: Groups;
   readonly properties: PropertyService;
   readonly watching: Watching;
   readonly subscriptions: Subscriptions;
@@ -175,6 +178,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   typeRoutes(app, deps);
   subscriptionRoutes(app, { ...deps, lookups });
   policyRoutes(app, deps);
+  groupRoutes(app, deps);
   watcherRoutes(app, deps);
   explainRoutes(app, deps);
   eventRoutes(app, { ...deps, reader, streams, lookups });

@@ -2,9 +2,10 @@
 // In: HTTP requests of the owner. Out: calls to watching, answers. Never: a word of it to anybody else.
 import type { FastifyInstance } from "fastify";
 import { Answer, AnswerPut, Watchers } from "../../schemas/wire/policy.ts";
-import { parseAddress } from "../core/address.ts";
+import { type Address, parseAddress, rootOf } from "../core/address.ts";
 import { requireNamePatterns } from "../core/name-pattern.ts";
-import type { Principal } from "../core/principal.ts";
+import { type Principal, requireScope } from "../core/principal.ts";
+import type { Groups } from "../groups/groups.ts";
 import type { Watchers as WatcherService } from "../watch/watching.ts";
 import { ownAddress } from "./policies.ts";
 import { describe } from "./route.ts";
@@ -12,23 +13,35 @@ import { describe } from "./route.ts";
 const tag = "Who wants to know";
 const me = { address: "The caller's own address." };
 
-export function watcherRoutes(app: FastifyInstance, { watchers }: { watchers: WatcherService }): void {
+export function watcherRoutes(
+  app: FastifyInstance,
+  { watchers, groups }: { watchers: WatcherService; groups: Pick<Groups, "members"> },
+): void {
   app.get<{ Params: { address: string } }>(
     "/v1/nodes/:address/watchers",
     describe({
       id: "listWatchers",
       summary: "Everyone who watches the caller, waits to, or lately asked",
       description:
-        "Callers without a token are counted together as `anonymous`. What happened longer than seven days ago is not listed.",
+        "Callers without a token are counted together as `anonymous`. What happened longer than seven days ago is not listed. Of a group its members are told who watches it now.",
       tag,
       access: "account",
-      params: me,
+      params: {
+        address: "The caller's own address, a node under it, or a group that the caller belongs to.",
+      },
       answers: { 200: { description: "One entry a watcher.", schema: Watchers } },
       refusals: ["bad-address", "forbidden", "scope-missing"],
     }),
-    async (request) => ({
-      watchers: await watchers.list(ownAddress(request.caller as Principal, request.params.address)),
-    }),
+    async (request) => {
+      const caller = request.caller as Principal;
+      const address = parseAddress(request.params.address);
+      if (groups.members.has(address.text, caller.address.text) && !isUnder(address, caller)) {
+        requireScope(caller, "account");
+        return { watchers: await watchers.listActive(address) };
+      }
+      ownAddress(caller, rootOf(address).text);
+      return { watchers: await watchers.list(address) };
+    },
   );
 
   app.put<{ Params: { address: string; watcher: string }; Body: AnswerPut }>(
@@ -54,4 +67,8 @@ export function watcherRoutes(app: FastifyInstance, { watchers }: { watchers: Wa
       return { watcher: watcher.text, decision, ...(properties && { properties }) };
     },
   );
+}
+
+function isUnder(node: Address, { address }: Principal): boolean {
+  return rootOf(node).text === address.text;
 }

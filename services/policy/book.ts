@@ -3,6 +3,7 @@
 import { rootOf } from "../core/address.ts";
 import { type Decisions, noDecisions } from "../core/policy.ts";
 import { visible } from "../core/property.ts";
+import type { Members, MemberTurn } from "../groups/groups.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact } from "../store/log.ts";
@@ -16,6 +17,8 @@ export interface Turn {
   readonly before: Decisions;
   readonly after: Decisions;
   readonly position: number;
+  /** Whom it is about alone: it came into a group that the owner names, or left it. */
+  readonly member?: { readonly address: string; readonly hasJoined: boolean };
 }
 
 export interface Book extends Disposable {
@@ -27,10 +30,13 @@ export interface Book extends Disposable {
 /** The property of an account's own node that lists its contacts. */
 const rosterName = "contacts";
 
-export function openBook(follower: Follower): Book {
+export function openBook(follower: Follower, members: Pick<Members, "listen">): Book {
   const pages = new Map<string, Decisions>();
+  /** Owners whose rules or blocks name somebody, by whom they name: a group among them. */
+  const naming = new Map<string, Set<string>>();
   const listeners = new Set<(turn: Turn) => void>();
   const following = follower.listen({ take });
+  const joining = members.listen(turnMember);
 
   function take(fact: Fact): void {
     const kind = kindOf(fact.subject);
@@ -42,7 +48,30 @@ export function openBook(follower: Follower): Book {
     const after = turned(before, kind, name, fact);
     if (after === before) return;
     pages.set(owner, after);
+    index(owner, before, after);
     for (const listener of listeners) listener({ owner, before, after, position: fact.position });
+  }
+
+  function index(owner: string, before: Decisions, after: Decisions): void {
+    if (before.rules === after.rules && before.blocks === after.blocks) return;
+    for (const who of named(before)) {
+      const owners = naming.get(who);
+      owners?.delete(owner);
+      if (owners?.size === 0) naming.delete(who);
+    }
+    for (const who of named(after)) naming.set(who, (naming.get(who) ?? new Set()).add(owner));
+  }
+
+  function turnMember({ group, member, standing, before: was, position }: MemberTurn): void {
+    if (standing !== "member" && was !== "member") return;
+    for (const owner of naming.get(group) ?? []) {
+      const before = pages.get(owner) ?? noDecisions;
+      // Who belongs to a group decides for whom its rules hold, and its blocks.
+      const after = { ...before, changed: position, lifted: position };
+      pages.set(owner, after);
+      const of = { address: member, hasJoined: standing === "member" };
+      for (const listener of listeners) listener({ owner, before, after, position, member: of });
+    }
   }
 
   return {
@@ -51,8 +80,17 @@ export function openBook(follower: Follower): Book {
       listeners.add(onTurn);
       return { [Symbol.dispose]: () => void listeners.delete(onTurn) };
     },
-    [Symbol.dispose]: () => following[Symbol.dispose](),
+    [Symbol.dispose]() {
+      following[Symbol.dispose]();
+      joining[Symbol.dispose]();
+    },
   };
+}
+
+/** Whoever is named by an address: a group, perhaps. */
+function named({ rules = [], blocks }: Decisions): ReadonlySet<string> {
+  const all = [...rules.flatMap(({ who }) => who), ...blocks.keys()];
+  return new Set(all.filter((who) => who.includes("@") && !who.startsWith("@")));
 }
 
 type Kind = "policy" | "block" | "answer" | "property";

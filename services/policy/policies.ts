@@ -5,6 +5,7 @@ import { timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Answer, BlockMode, Rule } from "../core/policy.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Members } from "../groups/groups.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Log, LogUnavailable } from "../store/log.ts";
@@ -38,14 +39,15 @@ export interface PolicyDeps {
   readonly log: Log;
   readonly heads: Heads;
   readonly follower: Follower;
+  readonly members: Pick<Members, "listen">;
   readonly now: () => number;
 }
 
 const blocksMax = 10_000;
 const roundsMax = 50;
 
-export function openPolicies({ log, heads, follower, now }: PolicyDeps): Policies {
-  const book = openBook(follower);
+export function openPolicies({ log, heads, follower, members, now }: PolicyDeps): Policies {
+  const book = openBook(follower, members);
 
   /** @param body undefined takes it back. @returns what stood there before */
   async function put(subject: string, body: string | undefined): Promise<string | undefined> {

@@ -20,6 +20,7 @@ import {
 import { allows, type Caller, type Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
+import type { Members } from "../groups/groups.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Visibilities } from "./visibilities.ts";
 
@@ -56,6 +57,8 @@ export interface Access {
   hasChanged(look: Look, owner: Address, since: number): boolean;
   /** Whether a block was lifted after a position. */
   hasLifted(owner: Address, since: number): boolean;
+  /** Whether somebody may know who belongs to a group: its members may, and whom its owner lets read `members`. */
+  maySeeMembers(look: Look, group: Address, right: "read" | "watch"): boolean;
   /** Whether the party may watch more by these decisions than by those before. */
   hasGrown(look: Look, owner: string, before: Decisions, after: Decisions): boolean;
 }
@@ -68,9 +71,15 @@ export interface Witness {
 
 export const nothingDisclosed: ReadonlyMap<string, Json> = new Map();
 
-export function openAccess(book: Book, visibilities: Pick<Visibilities, "of" | "changed">): Access {
-  // Until groups have members nobody is one.
-  const isMember = (): boolean => false;
+/** What a policy names to let others know who belongs to a group. */
+const memberList = "members";
+
+export function openAccess(
+  book: Book,
+  visibilities: Pick<Visibilities, "of" | "changed">,
+  members: Pick<Members, "has">,
+): Access {
+  const isMember = members.has;
 
   function inquiryOf(look: Look, owner: Address, name: string, right: Grantable, given?: Decisions): Inquiry {
     const account = rootOf(owner).text;
@@ -142,6 +151,13 @@ export function openAccess(book: Book, visibilities: Pick<Visibilities, "of" | "
       return Math.max(decided, visibilities.changed(owner)) > since;
     },
     hasLifted: (owner, since) => book.of(rootOf(owner).text).lifted > since,
+    maySeeMembers(look, group, right) {
+      const { caller } = look;
+      const verdict = ask(look, group, memberList, right);
+      if (verdict.is === "granted") return reaches(caller, memberList, right);
+      const isShutOut = verdict.is === "blocked" || "block" in verdict.ground;
+      return !isShutOut && caller !== undefined && members.has(group.text, caller.address.text);
+    },
     hasGrown(look, owner, before, after) {
       const asked = { owner, inquirer: inquirerOf(look), right: "watch", name: "*", isMember } as const;
       const shared = { ...asked, visibility: visibilityOfUnknown };

@@ -1,7 +1,7 @@
 // Nodes: created under an account, deleted with everything under them.
 // In: an address and a kind. Out: facts about nodes. Never: a property that outlives its node.
 import { type Address, parentOf } from "../core/address.ts";
-import type { NodeFact } from "../core/fact.ts";
+import type { Joining, NodeFact } from "../core/fact.ts";
 import type { NodeKind } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nodeOf } from "../store/decoded.ts";
@@ -12,8 +12,8 @@ import { isLive, isLiveNode, tombstones } from "./appends.ts";
 import type { Changes } from "./change.ts";
 
 export interface NodeService {
-  /** @throws Refusal `no-parent` */
-  create(address: Address, kind: NodeKind): Promise<{ created: boolean }>;
+  /** @param joining how others become members of a group; as before, if absent. @throws Refusal `no-parent` */
+  create(address: Address, kind: NodeKind, joining?: Joining): Promise<{ created: boolean }>;
   /** The node, its properties and all nodes under it; nothing happens where there is none. */
   remove(address: Address): Promise<void>;
   exists(address: Address): Promise<boolean>;
@@ -34,7 +34,7 @@ const removedAtOnce = 500;
 const removalRoundsMax = 100;
 
 export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeService {
-  async function create(address: Address, kind: NodeKind): Promise<{ created: boolean }> {
+  async function create(address: Address, kind: NodeKind, joining?: Joining): Promise<{ created: boolean }> {
     const subject = subjectOf(address, "node");
     const parent = address.path.length === 0 ? undefined : subjectOf(parentOf(address), "node");
     const { outcome } = await changes.change({
@@ -46,8 +46,14 @@ export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeS
         }
         const fact = known.get(subject);
         const present = fact && nodeOf(fact);
-        if (present?.nodeKind === kind) return { appends: [], outcome: false };
-        const node: NodeFact = { nodeKind: kind, createdMs: present?.createdMs ?? Math.floor(now()) };
+        const isSame = joining === undefined || joining === present?.joining;
+        if (present?.nodeKind === kind && isSame) return { appends: [], outcome: false };
+        const joins = kind === "group" ? (joining ?? present?.joining) : undefined;
+        const node: NodeFact = {
+          nodeKind: kind,
+          createdMs: present?.createdMs ?? Math.floor(now()),
+          ...(joins && { joining: joins }),
+        };
         const append = { subject, body: JSON.stringify(node), expected: fact?.position ?? 0 };
         return { appends: [append], outcome: present === undefined };
       },

@@ -1,6 +1,7 @@
 // The property service: nodes, their properties, leases and types. The folder's public file.
 // In: the log and what follows it. Out: the parts that faces call. Never: a decision; each part makes its own.
 import type { Soon } from "../core/soon.ts";
+import type { Members } from "../groups/groups.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
@@ -44,6 +45,7 @@ export interface PropertyServiceDeps {
   readonly follower: Follower;
   /** What owners have decided. */
   readonly book: Book;
+  readonly members: Pick<Members, "has">;
   readonly witness: Witness;
   readonly now: () => number;
   /** Names this broker in the leases that it grants. */
@@ -60,6 +62,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     heads,
     follower,
     book,
+    members,
     witness,
     now,
     keeper,
@@ -72,7 +75,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
   const leases: Leases = openLeases({ log, heads, follower, now, keeper, onTrouble, onEnded: onLeaseEnded });
   const counts = openNameCounts(log, follower);
   const nodes = openNodes({ log, heads, changes, now, keeper });
-  const access = openAccess(book, types.visibilities);
+  const access = openAccess(book, types.visibilities, members);
   const reader = openReader({ log, follower, leases, access, witness, now });
   const writer = openWriter({ changes, heads, leases, types, counts, access, now, keeper });
   const renewer = openRenewer({ changes, leases, follower, access, now, keeper });

@@ -42,6 +42,8 @@ export function openDoorkeeper({ access, notices }: DoorkeeperDeps): Doorkeeper 
     admit(watch) {
       const { look, target } = watch;
       const { node, isKept = false } = target;
+      // One notice for a group, however many belong to it (docs/decisions/groups.md).
+      if (target.isGathered) return;
       const properties = selected(target);
       // A poll that keeps nothing is a read like any other.
       if (look.via === "poll" && !isKept) {

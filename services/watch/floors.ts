@@ -5,13 +5,22 @@ import type { Watch } from "./watch.ts";
 
 export class Floors {
   readonly #starts = new Map<Watch, Start>();
+  /** How many watches begin there: thousands that came together share one. */
+  readonly #counts = new Map<Start, number>();
 
   set(watch: Watch, start: Start): void {
+    this.delete(watch);
     this.#starts.set(watch, start);
+    this.#counts.set(start, (this.#counts.get(start) ?? 0) + 1);
   }
 
   delete(watch: Watch): void {
+    const start = this.#starts.get(watch);
+    if (start === undefined) return;
     this.#starts.delete(watch);
+    const others = (this.#counts.get(start) as number) - 1;
+    if (others === 0) this.#counts.delete(start);
+    else this.#counts.set(start, others);
   }
 
   get isEmpty(): boolean {
@@ -21,7 +30,7 @@ export class Floors {
   /** Undefined when all are live. */
   get lowest(): Start | undefined {
     let lowest: Start | undefined;
-    for (const start of this.#starts.values()) {
+    for (const start of this.#counts.keys()) {
       if (lowest === undefined || rank(start) < rank(lowest)) lowest = start;
     }
     return lowest;

@@ -1,11 +1,12 @@
 // Joining: what the log shows of a watch's target, before the watch is live.
-// In: a target, the log. Out: its changes in log order, and what the feed must not tell again. Never: a decision about who may see them; that is made in the moment in which they are told.
+// In: a target, the log. Out: its changes in log order, and what the feed must not tell again. Never: a decision about who may see them before the moment in which they are told.
 import type { Soon } from "../core/soon.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { placeOf } from "../store/subjects.ts";
 import { type Change, type ChangeDeps, nodeChange, propertyChange } from "./change.ts";
 import type { Hub } from "./hub.ts";
 import { logFilters } from "./target.ts";
+import type { Teller } from "./teller.ts";
 import type { Watch } from "./watch.ts";
 
 export interface JoinDeps extends ChangeDeps {
@@ -45,6 +46,24 @@ export async function join(watch: Watch, deps: JoinDeps): Promise<Joined> {
   // A block may lie before what was read.
   await known(newest);
   return { changes, position, ahead };
+}
+
+/** Tells what the snapshot shows, and takes back what it does not show any more. */
+export function show(
+  { changes, position }: Joined,
+  watch: Watch,
+  teller: Teller,
+  onNode: ((watch: Watch, change: Change) => void) | undefined,
+): void {
+  const hidden: Change[] = [];
+  for (const change of changes) {
+    const owed = watch.owes(change);
+    if (owed === undefined) continue;
+    if (change.name === "") onNode?.(watch, change);
+    if (owed === "removal") hidden.push(change);
+    else teller.present(change, owed);
+  }
+  teller.hide(hidden, (change) => watch.hiddenSince(change) || position);
 }
 
 function changeOf(fact: Fact, deps: ChangeDeps): Change {

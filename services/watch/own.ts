@@ -2,22 +2,24 @@
 // In: subscriptions and what becomes of them and of their targets. Out: watches on the stream, and events about the subscriptions. Never: a target watched twice for one subscription.
 import { randomBytes } from "node:crypto";
 import type { Address } from "../core/address.ts";
-import { type SubscriptionState, subscriptionEvent } from "../core/event.ts";
 import type { Json } from "../core/json.ts";
 import type { Decisions, Verdict } from "../core/policy.ts";
-import { allows, type Principal } from "../core/principal.ts";
+import type { Principal } from "../core/principal.ts";
+import type { Members, MemberTurn } from "../groups/groups.ts";
 import type { Turn } from "../policy/policies.ts";
 import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
+import { Gathering, hasTurned, isTold } from "./gathering.ts";
 import type { Start } from "./history.ts";
 import { type Standing, type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
+import type { Target } from "./target.ts";
 import type { Watch } from "./watch.ts";
-import { watcherEvent, watcherOf } from "./watcher-facts.ts";
 import type { WatchWish } from "./wish.ts";
+import { Word } from "./word.ts";
 
 export interface OwnDeps {
   readonly now: () => number;
@@ -25,7 +27,8 @@ export interface OwnDeps {
   readonly whoHas: (email: string) => Promise<Address | undefined>;
   /** Ends a subscription that cannot go on. */
   readonly end: (subscription: Subscription, reason: "filter-too-slow" | "blocked") => Promise<void>;
-  readonly access: Pick<Access, "judge" | "hasChanged">;
+  readonly access: Pick<Access, "judge" | "hasChanged" | "maySeeMembers">;
+  readonly members: Pick<Members, "of" | "turnsSince">;
   readonly standing: Standing;
   readonly epoch: string;
   /** Of these names the ones that the watcher's own node holds, with their values. */
@@ -40,6 +43,8 @@ interface Kept {
   /** Where the reader left off with it. */
   readonly start: Start;
   watch: Watch | undefined;
+  /** Members of a group that it watches. */
+  gathering?: Gathering;
 }
 
 export class Own {
@@ -50,12 +55,13 @@ export class Own {
   /** The newest fact of each subscription that was seen; while the stream begins, also of those that ended. */
   readonly #positions = new Map<string, number>();
   #hasBegun = false;
-  #marks = 0;
+  readonly #word: Word;
 
   constructor(stream: Stream, start: Start, deps: OwnDeps) {
     this.#stream = stream;
     this.#start = start;
     this.#deps = deps;
+    this.#word = new Word(stream, start, deps);
   }
 
   /** One that the caller keeps, as it stands when the stream begins. */
@@ -73,7 +79,7 @@ export class Own {
 
   /** One that ended, perhaps while the reader was away. */
   beginEnded(end: Ended): void {
-    if (this.#isNews(end.id, end.position)) this.#announceEnd(end);
+    if (this.#isNews(end.id, end.position)) this.#word.ofEnd(end);
   }
 
   /** What an owner was to be told of its watchers while it was away. */
@@ -99,7 +105,7 @@ export class Own {
     if (next === undefined) {
       // It may have ended before the stream came to know it.
       if (present) this.#drop(present, endOf(fact).why);
-      else this.#announceEnd(endOf(fact));
+      else this.#word.ofEnd(endOf(fact));
       if (this.#hasBegun) this.#positions.delete(id);
       return;
     }
@@ -107,7 +113,7 @@ export class Own {
       this.#kept.set(id, { ...present, stored: next, wish: next });
       return;
     }
-    if (present?.watch) this.#stream.drop(present.watch);
+    if (present) this.#unwatch(present);
     const start = present ? { ...this.#stream.start, isPartial: true } : this.#startOf(next);
     this.#keep({ id, wish: next, stored: next, start, watch: undefined }).catch(() => undefined);
   }
@@ -135,7 +141,7 @@ export class Own {
   remove(id: string): boolean {
     const kept = this.#kept.get(id);
     if (kept === undefined || kept.stored) return false;
-    if (kept.watch) this.#stream.drop(kept.watch);
+    this.#unwatch(kept);
     this.#kept.delete(id);
     return true;
   }
@@ -146,8 +152,8 @@ export class Own {
       if (!("email" in kept.wish.whom) || kept.wish.whom.email !== email) continue;
       if (kept.watch?.target.node.text === address.text) continue;
       // The address has changed hands.
-      if (kept.watch) this.#stream.drop(kept.watch);
-      this.#announce(kept.id, kept.wish.target, "active");
+      this.#unwatch(kept);
+      this.#word.ofSubscription(kept.id, kept.wish.target, "active");
       this.#watch(kept, address, { text: this.#stream.last, position: undefined, isLost: false });
     }
   }
@@ -157,21 +163,35 @@ export class Own {
     const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
     if (kept === undefined || change.address.text !== watch.target.node.text) return;
     const state = change.isThere ? "active" : "pending";
-    this.#announce(kept.id, kept.wish.target, state, undefined, String(change.revision));
+    this.#word.ofSubscription(kept.id, kept.wish.target, state, undefined, String(change.revision));
   }
 
   /** The owner of its target has decided anew. */
-  onTurned(watch: Watch, { before, after }: Turn): void {
+  onTurned(watch: Watch, { before, after, member, position }: Turn): void {
     const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
     if (kept === undefined) return;
     if (this.#isStanding(kept, watch.target.node, "blocked")) {
       this.#end(kept, "blocked");
       return;
     }
+    kept.gathering?.decided(position);
     const [was, is] = [before, after].map((decisions) =>
       this.#isStanding(kept, watch.target.node, "granted", decisions),
     );
-    if (is && !was) this.#announce(kept.id, kept.wish.target, "active");
+    if (is && (!was || member?.hasJoined)) this.#word.ofSubscription(kept.id, kept.wish.target, "active");
+  }
+
+  /** Somebody came into a group, left it, or asks to be let in: word for its watchers, its owner, and whom it is about. */
+  onMember(turn: MemberTurn): void {
+    for (const { gathering } of this.#kept.values())
+      if (gathering?.group === turn.group) gathering.turned(turn);
+    if (this.#isTold(turn)) this.#word.ofMember(turn);
+  }
+
+  #isTold(turn: MemberTurn): boolean {
+    const watching = [...this.#kept.values()].filter(({ watch }) => watch?.target.node.text === turn.group);
+    const looks = watching.map(({ wish }) => this.#lookOf(wish));
+    return isTold(turn, this.#stream.caller, looks, this.#deps.access);
   }
 
   #isStanding(kept: Kept, node: Address, as: Verdict["is"], decisions?: Decisions): boolean {
@@ -202,6 +222,10 @@ export class Own {
     return this.#kept.size;
   }
 
+  #tellOfWatcher(fact: Fact): void {
+    if (this.#isNews(fact.subject, fact.position)) this.#word.ofWatcher(fact);
+  }
+
   #isNews(id: string, position: number): boolean {
     if (position <= (this.#positions.get(id) ?? 0)) return false;
     this.#positions.set(id, position);
@@ -227,55 +251,49 @@ export class Own {
     return { ...kept, wish: { ...kept.wish, disclosed: await this.#deps.own(caller, named) } };
   }
 
-  /** To the owner's own streams: who wants to know. */
-  #tellOfWatcher(fact: Fact): void {
-    const { caller } = this.#stream;
-    const told = watcherOf(fact);
-    if (told === undefined || caller === undefined || !allows(caller.scopes, "watch")) return;
-    if (this.#isNews(fact.subject, fact.position)) {
-      this.#stream.announce(watcherEvent(told, `${this.#deps.epoch}-${fact.position}`));
-    }
-  }
-
   #watch(kept: Kept, node: Address, start: Start): void {
     const { depth, properties, filter, disclosed } = kept.wish;
     if (this.#isStanding(kept, node, "blocked")) this.#end(kept, "blocked");
     else {
       const isKept = kept.stored !== undefined;
       const target = { node, depth, properties, filter, disclosed, isKept };
-      kept.watch = this.#stream.add(target, this.#asDecided(kept, node, start), kept.id);
+      const from = this.#asDecided(kept, target, start);
+      kept.watch = this.#stream.add(target, from, kept.id);
+      if (depth !== "0") this.#gather(kept, target, start, from);
     }
   }
 
+  /** @param left where its reader left off. @param from where it begins now */
+  #gather(kept: Kept, target: Target, left: Start, from: Start): void {
+    const gathered = { id: kept.id, look: this.#lookOf(kept.wish), target };
+    kept.gathering = new Gathering(gathered, this.#stream, this.#deps);
+    if (left.position !== undefined) {
+      const turns = this.#deps.members.turnsSince(target.node.text, left.position);
+      for (const turn of turns) if (this.#isTold(turn)) this.#word.ofMember(turn);
+    }
+    // One reset is word enough for all of them.
+    kept.gathering.begin({ ...from, isLost: false });
+  }
+
+  #unwatch(kept: Kept): void {
+    kept.gathering?.drop();
+    if (kept.watch) this.#stream.drop(kept.watch);
+  }
+
   /** What its owner has decided meanwhile may hide what the reader knows: then it begins anew. */
-  #asDecided({ wish }: Kept, node: Address, start: Start): Start {
+  #asDecided({ id, wish }: Kept, target: Target, start: Start): Start {
     const { position } = start;
-    if (position === undefined || !this.#deps.access.hasChanged(this.#lookOf(wish), node, position))
-      return start;
-    return { ...start, position: undefined, isLost: true };
+    if (position === undefined) return start;
+    const look = this.#lookOf(wish);
+    const isOther =
+      this.#deps.access.hasChanged(look, target.node, position) ||
+      (target.depth !== "0" && hasTurned({ id, look, target }, position, this.#deps));
+    return isOther ? { ...start, position: undefined, isLost: true } : start;
   }
 
   #drop(kept: Kept, reason: string): void {
-    if (kept.watch) this.#stream.drop(kept.watch);
+    this.#unwatch(kept);
     this.#kept.delete(kept.id);
-    this.#announce(kept.id, kept.wish.target, "ended", reason);
-  }
-
-  /** To a reader that has been told of it. */
-  #announceEnd({ id, position, was, why }: Ended): void {
-    if (position <= (this.#start.position ?? Number.POSITIVE_INFINITY)) return;
-    this.#announce(id, was, "ended", why, String(position));
-  }
-
-  #announce(
-    id: string,
-    target: string,
-    state: SubscriptionState,
-    reason?: string,
-    mark = `${++this.#marks}`,
-  ): void {
-    const subscriber = this.#stream.caller?.address.text ?? "anonymous";
-    const change = { subscriber, id, target, state, reason, timeMs: this.#deps.now(), mark };
-    this.#stream.announce(subscriptionEvent(change));
+    this.#word.ofSubscription(kept.id, kept.wish.target, "ended", reason);
   }
 }

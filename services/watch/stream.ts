@@ -7,11 +7,11 @@ import type { Address } from "../core/address.ts";
 import type { TidingsEvent } from "../core/event.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Turn } from "../policy/policies.ts";
-import type { Change } from "./change.ts";
+import { Coming } from "./coming.ts";
 import { Floors } from "./floors.ts";
 import type { Start } from "./history.ts";
 import type { Arrival } from "./hub.ts";
-import { join } from "./joining.ts";
+import { join, show } from "./joining.ts";
 import { type Delivery, Session } from "./session.ts";
 import type { StreamDeps, StreamOptions } from "./stream-options.ts";
 import type { Target } from "./target.ts";
@@ -36,10 +36,9 @@ export class Stream implements WatchOwner, Disposable {
   #joining = 0;
   /** Where to resume because of each watch that is not live yet. */
   readonly #floors = new Floors();
-  /** Of those, the watches that the stream began with, or began anew with. */
-  #first = new Set<Watch>();
   /** Watches that were live and take another snapshot, of what was granted in addition. */
   readonly #again = new Set<Watch>();
+  readonly #coming = new Coming();
   #opened = Promise.withResolvers<void>();
   #hasBegun = false;
   #isOpen = false;
@@ -64,17 +63,17 @@ export class Stream implements WatchOwner, Disposable {
   async open(): Promise<void> {
     this.#hasBegun = true;
     if (this.#options.start.isLost) this.#tellOfStream("reset");
-    this.#first = new Set(this.#watches);
+    this.#coming.begin(this.#watches);
     this.#holdLowest();
-    if (this.#first.size === 0) this.#tellOfStream("live");
+    if (this.#watches.size === 0) this.#tellOfStream("live");
     this.#pump();
     if (this.#joining === 0) this.#opened.resolve();
     await this.#opened.promise;
     this.#isOpen = true;
   }
 
-  /** @param start where the reader left off with this one */
-  add(target: Target, start: Start, id?: string): Watch {
+  /** @param start where the reader left off with it. @param isLate it belongs to what the reader has been shown before */
+  add(target: Target, start: Start, id?: string, isLate = false): Watch {
     const watch = new Watch(this, target, start, id);
     this.#watches.add(watch);
     this.#deps.hub.add(watch);
@@ -82,6 +81,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#waiting.push(watch);
     if (start.isLost && !this.#options.start.isLost) this.#tellOfStream("reset", watch);
     if (!this.#hasBegun) return watch;
+    if (!isLate) this.#coming.add(watch);
     this.#holdLowest();
     this.#options.onReady();
     return watch;
@@ -97,6 +97,12 @@ export class Stream implements WatchOwner, Disposable {
     this.#floors.delete(watch);
     this.#again.delete(watch);
     if (wasJoining && this.#hasBegun) this.#joined(watch, false);
+  }
+
+  /** Drops a watch, and takes back what its reader knows by it alone. */
+  takeAway(watch: Watch, position: number): void {
+    this.drop(watch);
+    this.#takeBack(watch.knownAlone(this.#watches), position);
   }
 
   /** Everything that is owed now. When nothing is, the next part of the snapshot is fetched. */
@@ -164,10 +170,7 @@ export class Stream implements WatchOwner, Disposable {
   turned(watch: Watch, { position, lost, hasGrown, isBlock }: Turned, turn?: Turn): void {
     // Whoever takes a snapshot anew may still be on its way to what it was told before.
     if (lost.size > 0 || watch.stage !== "live") this.#options.onTakenBack?.();
-    if (lost.size > 0) {
-      this.#teller.takeBack(lost, position);
-      this.#options.onTouched();
-    }
+    this.#takeBack(lost, position);
     if (turn) this.#options.onTurned?.(watch, turn);
     if (!this.#watches.has(watch)) return;
     if (watch.stage !== "live") {
@@ -190,6 +193,12 @@ export class Stream implements WatchOwner, Disposable {
     }
     this.#watches.clear();
     this.#opened.resolve();
+  }
+
+  #takeBack(lost: Turned["lost"], position: number): void {
+    if (lost.size === 0) return;
+    this.#teller.takeBack(lost, position);
+    this.#options.onTouched();
   }
 
   #pump(): void {
@@ -229,15 +238,7 @@ export class Stream implements WatchOwner, Disposable {
     if (isThere && watch.isAt(attempt)) await this.#deps.doorkeeper.admit(watch);
     // It may have been dropped in the very moment in which its snapshot was done.
     if (!watch.isAt(attempt)) return;
-    const hidden: Change[] = [];
-    for (const change of joined.changes) {
-      const owed = watch.owes(change);
-      if (owed === undefined) continue;
-      if (change.name === "") this.#options.onNode?.(watch, change);
-      if (owed === "removal") hidden.push(change);
-      else this.#teller.present(change, owed);
-    }
-    this.#teller.hide(hidden, (change) => watch.hiddenSince(change) || joined.position);
+    show(joined, watch, this.#teller, this.#options.onNode);
     watch.goLive(joined.position, joined.ahead);
     // What came meanwhile may have made it begin anew: then it is not there yet.
     if (watch.isWaiting) this.#again.delete(watch);
@@ -262,11 +263,9 @@ export class Stream implements WatchOwner, Disposable {
     this.#floors.delete(watch);
     this.#holdLowest();
     const isAgain = this.#again.delete(watch);
-    if (!this.#first.delete(watch)) {
-      if (isThere && !isAgain) this.#tellOfStream("live", watch);
-    } else if (this.#first.size === 0) {
-      this.#tellOfStream("live");
-    }
+    const come = this.#coming.take(watch);
+    if (come === "all") this.#tellOfStream("live");
+    else if (come === "one" && isThere && !isAgain) this.#tellOfStream("live", watch);
   }
 
   /** The reader could not keep up, and more waited than may: it gets the present anew. */
@@ -281,7 +280,7 @@ export class Stream implements WatchOwner, Disposable {
       this.#floors.set(watch, start);
       this.#waiting.push(watch);
     }
-    this.#first = new Set(this.#watches);
+    this.#coming.begin(this.#watches);
     this.#holdLowest();
     this.#tellOfStream("reset");
   }

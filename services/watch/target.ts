@@ -15,6 +15,8 @@ export interface Target {
   readonly disclosed?: ReadonlyMap<string, Json> | undefined;
   /** Whether the watcher keeps it for longer than its stream is open. */
   readonly isKept?: boolean;
+  /** A member of a group that is watched: its owner knows of it by the group. */
+  readonly isGathered?: boolean;
 }
 
 /** What selects the target's facts, and those of nodes beside it, from the log. */
@@ -25,7 +27,8 @@ export function logFilters({ node, depth }: Target): readonly string[] {
 }
 
 export function reaches({ node, depth }: Target, address: Address): boolean {
-  return isWithin(address.path, node.path, depth);
+  const isAccount = address.local === node.local && address.domain === node.domain;
+  return isAccount && isWithin(address.path, node.path, depth);
 }
 
 /** Where the hub looks for who watches: one node, or with a `*` all nodes of an account. */

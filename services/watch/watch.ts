@@ -81,8 +81,10 @@ export class Watch implements Listening {
 
   /** What it may not see any more is taken from its reader at once; what it may see in addition, a new snapshot brings. */
   turned(turn: Turn): void {
-    const { owner, before, after, position } = turn;
-    const hasGrown = this.#owner.access.hasGrown(this.look, owner, before, after);
+    const { owner, before, after, position, member } = turn;
+    if (member && member.address !== this.look.caller?.address.text) return;
+    // Rules that name a group stay as they are; whom they mean has changed.
+    const hasGrown = member?.hasJoined || this.#owner.access.hasGrown(this.look, owner, before, after);
     const isBlock = before.blocks !== after.blocks;
     this.#owner.turned(this, { position, lost: this.#lose(), hasGrown, isBlock }, turn);
   }
@@ -124,6 +126,16 @@ export class Watch implements Listening {
     this.start = start;
     this.#held = undefined;
     if (forgets) this.#told = undefined;
+  }
+
+  /** Revisions of the properties that its reader knows by it and by none of the others, by subject. */
+  knownAlone(others: Iterable<Watch>): ReadonlyMap<string, number> {
+    const beside = [...others];
+    const alone = [...(this.#told ?? [])].filter(([subject]) => {
+      const { address, name } = placeOf(subject);
+      return !beside.some((watch) => watch.covers(address, name));
+    });
+    return new Map(alone);
   }
 
   /** What its reader is owed of something that the snapshot shows: asked in the moment in which it is told. */

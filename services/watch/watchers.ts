@@ -1,6 +1,6 @@
 // Watchers: the list of those who want to know, and what their owner answers them.
 // In: an owner, the facts of its watchers, its decisions. Out: one entry a watcher; answers, which take effect at once. Never: a word of it to a watcher.
-import { type Address, parseAddress } from "../core/address.ts";
+import { type Address, parseAddress, rootOf } from "../core/address.ts";
 import { timestamp } from "../core/event.ts";
 import type { Json } from "../core/json.ts";
 import type { Decision } from "../core/policy.ts";
@@ -29,7 +29,10 @@ export interface WatcherShape {
 }
 
 export interface Watchers {
-  list(owner: Address): Promise<readonly WatcherShape[]>;
+  /** Of an account, or of one node under it. */
+  list(node: Address): Promise<readonly WatcherShape[]>;
+  /** Who watches a group now, as its members may know: not how, nor by what disclosure. */
+  listActive(group: Address): Promise<readonly WatcherShape[]>;
   answer(
     owner: Address,
     watcher: Address,
@@ -98,8 +101,11 @@ export function openWatchers({ notices, policies, access, subscriptions }: Watch
     };
   }
 
-  async function list(owner: Address): Promise<readonly WatcherShape[]> {
-    const byWatcher = Map.groupBy(await factsOf(owner), ({ watcher }) => watcher);
+  async function list(node: Address): Promise<readonly WatcherShape[]> {
+    const owner = rootOf(node);
+    const all = await factsOf(owner);
+    const facts = node.path.length === 0 ? all : all.filter((one) => one.node === node.text);
+    const byWatcher = Map.groupBy(facts, ({ watcher }) => watcher);
     const shapes: WatcherShape[] = [];
     for (const [watcher, facts] of byWatcher) {
       // Whoever watched for a while and left has no place in a list of those who watch.
@@ -131,6 +137,17 @@ export function openWatchers({ notices, policies, access, subscriptions }: Watch
 
   return {
     list,
+    async listActive(group) {
+      const active = (await list(group)).filter(({ state }) => state === "active");
+      return active.map(({ watcher, state, properties, since, via }) => ({
+        watcher,
+        state,
+        properties,
+        since,
+        revealed: {},
+        via,
+      }));
+    },
     async answer(owner, watcher, { decision, properties }) {
       if (watcher.text === owner.text) throw new Refusal("bad-request", "Nobody watches themselves.");
       const facts = (await factsOf(owner)).filter((one) => one.watcher === watcher.text);

@@ -4,6 +4,7 @@ import { type Address, rootOf } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
 import type { Caller } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
+import type { Members } from "../groups/groups.ts";
 import type { Book } from "../policy/policies.ts";
 import { type Access, nothingDisclosed, type Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
@@ -87,6 +88,7 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing" | "own"> 
   readonly history: History;
   readonly subscriptions: Pick<Subscriptions, "of" | "end">;
   readonly book: Book;
+  readonly members: Pick<Members, "of" | "turnsSince" | "listen">;
   readonly visibilities: Pick<Visibilities, "listen">;
   /** Who may see what: asked at delivery. */
   readonly access: Access;
@@ -118,6 +120,10 @@ export function openWatching(deps: WatchDeps): Watching {
   const touched = new Set<Stream>();
   const owns = new Set<Own>();
   const byAccount = new Map<string, Set<Own>>();
+
+  const joining = deps.members.listen((turn) => {
+    for (const own of owns) own.onMember(turn);
+  });
 
   /** After a run of facts that came together: time to write out. */
   function flush(): void {
@@ -192,6 +198,7 @@ export function openWatching(deps: WatchDeps): Watching {
       whoHas: deps.whoHas,
       standing: deps.standing,
       epoch,
+      members: deps.members,
       own: deps.own,
       end: subscriptions.end,
     });
@@ -283,6 +290,7 @@ export function openWatching(deps: WatchDeps): Watching {
     },
     [Symbol.dispose]() {
       clearInterval(bookmarks);
+      joining[Symbol.dispose]();
       hub[Symbol.dispose]();
     },
   };

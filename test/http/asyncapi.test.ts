@@ -92,6 +92,9 @@ describe("what is said fits /asyncapi.json", () => {
     await socket.does("watch", { target: "zoe@localhost" });
     const carol = await world.registers("carol");
     await bob.sets("profile", { name: "Bob" });
+    const group = `${bob.address}/chess`;
+    await bob.asks("PUT", nodePath(group), { body: { kind: "group", joining: "approval" } });
+    const member = `${nodePath(group)}/members/${encodeURIComponent(carol.address)}`;
     const story: [type: string, happens: () => Promise<unknown>][] = [
       [
         "property.removed",
@@ -113,6 +116,9 @@ describe("what is said fits /asyncapi.json", () => {
         "watcher.pending",
         async () => await carol.subscribes({ target: bob.address, properties: ["contact"] }),
       ],
+      ["member.pending", async () => await carol.asks("PUT", member)],
+      ["member.joined", async () => await bob.asks("PUT", member)],
+      ["member.left", async () => await bob.asks("DELETE", member)],
       [
         "stream.bookmark",
         async () => {

@@ -1,6 +1,7 @@
 // A broker without faces: the services of services/broker.ts wired over a faulty log, to be killed and started anew.
 // In: a network. Out: its services. Never: an answer after it was killed.
 import { decodeProperty } from "../../services/core/fact.ts";
+import { openMembers } from "../../services/groups/groups.ts";
 import { openPolicies } from "../../services/policy/policies.ts";
 import {
   nothingDisclosed,
@@ -47,9 +48,11 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     }),
   );
   const headsFollowing = follower.listen({ take: heads.follow });
-  const { book } = openPolicies({ log, heads, follower, now });
+  const members = openMembers(follower, now);
+  const { book } = openPolicies({ log, heads, follower, members, now });
   const properties = openPropertyService({
     book,
+    members,
     witness: { fetched: () => undefined, denied: () => undefined },
     domain: "example.com",
     log,
@@ -71,6 +74,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     // Simulated watchers come with their targets in hand.
     subscriptions: { of: async () => ({ held: [], ended: [] }), end: async () => undefined },
     book,
+    members,
     visibilities: properties.visibilities,
     access,
     doorkeeper: { admit: () => undefined, leave: () => undefined },

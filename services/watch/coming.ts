@@ -1,0 +1,32 @@
+// Coming: what a reader has yet to be told of that it is live: all that its stream began with, and subscriptions that came later.
+// In: watches as they are added and as they come live. Out: whether the last of those that belong together is there. Never: a word twice.
+import type { Watch } from "./watch.ts";
+
+export class Coming {
+  #first = new Set<Watch>();
+  /** By subscription: of a group that is watched many come together. */
+  readonly #later = new Map<string, Set<Watch>>();
+
+  /** What the stream begins with, or begins anew with. */
+  begin(watches: Iterable<Watch>): void {
+    this.#first = new Set(watches);
+    this.#later.clear();
+  }
+
+  add(watch: Watch): void {
+    const key = watch.id ?? "";
+    const beside = this.#later.get(key);
+    if (beside) beside.add(watch);
+    else this.#later.set(key, new Set([watch]));
+  }
+
+  /** @returns whether it was the last of those that the stream began with, or of its subscription */
+  take(watch: Watch): "all" | "one" | undefined {
+    if (this.#first.delete(watch)) return this.#first.size === 0 ? "all" : undefined;
+    const key = watch.id ?? "";
+    const beside = this.#later.get(key);
+    if (!beside?.delete(watch) || beside.size > 0) return undefined;
+    this.#later.delete(key);
+    return "one";
+  }
+}
