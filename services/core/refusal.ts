@@ -21,6 +21,12 @@ export const refusals = {
     remedy:
       "Send UTF-8 JSON as RFC 8259 describes it, each key once, without the key __proto__. Most JSON libraries do this by themselves.",
   },
+  "bad-vcard": {
+    status: 400,
+    title: "These are not cards that can be read here",
+    remedy:
+      "Send vCard 4.0 (RFC 6350) in UTF-8, one card a contact, each with FN and a line such as IMPP:acct:bob@example.com. `detail` names the first card that does not fit; nothing was stored.",
+  },
   "bad-address": {
     status: 400,
     title: "This is not an address",
@@ -179,6 +185,11 @@ export const refusals = {
     title: "You hold too many subscriptions",
     remedy:
       "An account holds at most 10,000 subscriptions. End some, or watch several nodes of one account by one with depth `infinity`.",
+  },
+  "too-many-contacts": {
+    status: 422,
+    title: "The roster has too many contacts",
+    remedy: "A roster lists at most 2,000 contacts. List a whole domain as `@example.com`, or fewer people.",
   },
   "too-many-blocks": {
     status: 422,

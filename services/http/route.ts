@@ -37,10 +37,20 @@ export interface RouteDescription {
   readonly params?: Record<string, string>;
   readonly query?: TSchema;
   readonly body?: TSchema;
+  /** Media types that the route reads besides JSON, each into what `body` describes. */
+  readonly otherBodies?: Readonly<Record<string, TSchema>>;
   readonly headers?: Record<string, string>;
   /** By status; null: an answer without a body. */
-  readonly answers: Record<number, { description: string; schema: TSchema | null; mediaType?: string }>;
+  readonly answers: Record<number, AnswerDescription>;
   readonly refusals: readonly RefusalCode[];
+}
+
+interface AnswerDescription {
+  readonly description: string;
+  readonly schema: TSchema | null;
+  readonly mediaType?: string;
+  /** Media types besides, for whoever asks for them. */
+  readonly others?: Readonly<Record<string, TSchema>>;
 }
 
 /** Refusals that any route may give. */
@@ -67,6 +77,7 @@ export function describe(route: RouteDescription): RouteShorthandOptions {
     params,
     query,
     body,
+    otherBodies,
     headers,
     answers,
   } = route;
@@ -82,14 +93,26 @@ export function describe(route: RouteDescription): RouteShorthandOptions {
   if (headers) schema.headers = stringObject(headers, false);
   if (query) schema.querystring = query;
   if (body) schema.body = body;
-  return { schema, config: { access, takesTicket, counts } };
+  const config = { access, takesTicket, counts };
+  if (body === undefined || otherBodies === undefined) return { schema, config };
+  const content = contentOf({ "application/json": body, ...otherBodies });
+  // Validated as what is read from it, described as what is sent.
+  const swaggerTransform = ({ url }: { url: string }) => ({ schema: { ...schema, body: { content } }, url });
+  return { schema, config: { ...config, swaggerTransform } };
+}
+
+function contentOf(schemas: Readonly<Record<string, TSchema>>): Record<string, { schema: TSchema }> {
+  return Object.fromEntries(Object.entries(schemas).map(([type, schema]) => [type, { schema }]));
 }
 
 function describeAnswers(answers: RouteDescription["answers"]): Record<string, unknown> {
   const described: Record<string, unknown> = {};
-  for (const [status, { description, schema, mediaType = "application/json" }] of Object.entries(answers)) {
+  for (const [status, answer] of Object.entries(answers)) {
+    const { description, schema, mediaType = "application/json", others } = answer;
     described[status] =
-      schema === null ? { description, type: "null" } : { description, content: { [mediaType]: { schema } } };
+      schema === null
+        ? { description, type: "null" }
+        : { description, content: contentOf({ [mediaType]: schema, ...others }) };
   }
   return described;
 }

@@ -38,6 +38,7 @@ import { pollRoutes } from "./poll.ts";
 import { handleError, sendProblem } from "./problem.ts";
 import { propertyRoutes } from "./properties.ts";
 import { type Limits, noQuotas, openQuotas, type Quotas } from "./quotas.ts";
+import { rosterRoutes } from "./roster.ts";
 import { socketRoutes } from "./socket.ts";
 import { watchStalls } from "./stalls.ts";
 import { openStreams } from "./streams.ts";
@@ -175,6 +176,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   nodeRoutes(app, { ...deps, lookups });
   propertyRoutes(app, { ...deps, lookups });
   leaseRoutes(app, deps);
+  rosterRoutes(app, { ...deps, lookups, quotas });
   typeRoutes(app, deps);
   subscriptionRoutes(app, { ...deps, lookups });
   policyRoutes(app, deps);

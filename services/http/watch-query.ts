@@ -5,15 +5,23 @@ import { Type } from "typebox";
 import { parseAddress } from "../core/address.ts";
 import { type Cursor, parseCursor } from "../core/cursor.ts";
 import { parseNamePatterns } from "../core/name-pattern.ts";
+import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import { contactsOf, peopleIn } from "../core/roster.ts";
 import { requireWatchScope, type Target } from "../watch/watching.ts";
 import { lookOf, type Reader, revealQuery } from "./look.ts";
 import type { Wished } from "./lookups.ts";
 
+/** The property that holds the caller's contacts. */
+const rosterName = "contacts";
+/** Stands for all of them: no address, since it has no @. */
+const rosterWord = "roster";
+
 export const watchQuery = {
   watch: Type.Optional(
     Type.Array(Type.String(), {
-      description: "address, or address:name,name; may be repeated.",
+      description:
+        "address, or address:name,name; may be repeated. `roster` or roster:name,name stands for each of the caller's contacts, as they are when this is asked.",
       maxItems: 1_000,
     }),
   ),
@@ -47,7 +55,12 @@ export async function readWatchQuery(
   /** A socket is told later what to watch. */
   transport: "stream" | "socket" = "stream",
 ): Promise<WatchQuery> {
-  const watched = (query.watch ?? []).map(parseWatch);
+  const watched: Target[] = [];
+  for (const text of query.watch ?? []) {
+    const names = namesAfter(rosterWord, text);
+    if (names === undefined) watched.push(parseWatch(text));
+    else watched.push(...(await rosterTargets(caller, names, reader)));
+  }
   if (caller === undefined && watched.length === 0 && transport === "stream") {
     throw new Refusal("unauthenticated", "Without a token a stream needs ?watch=.");
   }
@@ -74,9 +87,32 @@ export function readCursor(text: string | string[] | undefined): Cursor | undefi
 /** `address` or `address:names`; an address may begin with `acct:`. */
 function parseWatch(text: string): Target {
   const bare = text.startsWith("acct:") ? text.slice(5) : text;
-  const colon = bare.indexOf(":");
-  const node = parseAddress(colon < 0 ? bare : bare.slice(0, colon));
-  const names = colon < 0 ? "" : bare.slice(colon + 1);
-  if (colon >= 0 && names === "") throw new Refusal("bad-name", "After the colon stand the names to watch.");
-  return { node, depth: "0", properties: names === "" ? [] : parseNamePatterns(names) };
+  const [head = ""] = bare.split(":");
+  return { node: parseAddress(head), depth: "0", properties: namesAfter(head, bare) ?? [] };
+}
+
+/** Undefined when something else stands before the colon. */
+function namesAfter(head: string, text: string): readonly string[] | undefined {
+  if (text === head) return [];
+  if (!text.startsWith(`${head}:`)) return undefined;
+  const names = text.slice(head.length + 1);
+  if (names === "") throw new Refusal("bad-name", "After the colon stand the names to watch.");
+  return parseNamePatterns(names);
+}
+
+/** Each contact that the caller has now. Domains among them cannot be watched. */
+async function rosterTargets(
+  caller: Principal | undefined,
+  properties: readonly string[],
+  reader: Reader,
+): Promise<readonly Target[]> {
+  if (caller === undefined) throw new Refusal("unauthenticated", "Without a token nobody has a roster.");
+  requireWatchScope(caller, [rosterName]);
+  const held = await reader.own(caller, [rosterName]);
+  return peopleIn(contactsOf(held.get(rosterName))).map(({ address }) => ({
+    node: parseAddress(address),
+    depth: "0",
+    properties,
+    isOfRoster: true,
+  }));
 }

@@ -18,6 +18,7 @@ import type { Visibilities } from "./visibilities.ts";
 import { openWriter, type Writer } from "./writer.ts";
 
 export { type Access, type Audience, type Look, nothingDisclosed, type Witness } from "./access.ts";
+export type { PropertyShape } from "./answer.ts";
 export type { OnceKey } from "./once.ts";
 export type { NodeShape } from "./reader.ts";
 export type { TypeShape } from "./types.ts";

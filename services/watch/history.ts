@@ -107,3 +107,8 @@ export function openHistory({ log, follower, domain, now }: HistoryDeps): Histor
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
 }
+
+/** Where a reader goes on with things of which some may have come to it only later, at a position. */
+export function startOfSome(start: Start, changed: number): Start {
+  return changed > (start.position ?? Number.POSITIVE_INFINITY) ? { ...start, isPartial: true } : start;
+}

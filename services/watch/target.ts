@@ -17,6 +17,8 @@ export interface Target {
   readonly isKept?: boolean;
   /** A member of a group that is watched: its owner knows of it by the group. */
   readonly isGathered?: boolean;
+  /** Whether it is one of the watcher's contacts, watched as a whole. */
+  readonly isOfRoster?: boolean;
 }
 
 /** What selects the target's facts, and those of nodes beside it, from the log. */

@@ -12,7 +12,7 @@ import type { Fact, Log } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { OpenStream } from "./explain.ts";
-import type { History, Start } from "./history.ts";
+import { type History, type Start, startOfSome } from "./history.ts";
 import { openHub } from "./hub.ts";
 import type { Notices } from "./notices.ts";
 import { Own, type OwnDeps } from "./own.ts";
@@ -77,6 +77,8 @@ export interface Watching extends Disposable {
   /** Somebody registered with this e-mail address. */
   registered(email: string, address: Address): void;
   streamsOf(watcher: Address): readonly OpenStream[];
+  /** Where a reader goes on that reads the present state after this was asked. */
+  cursor(): string;
   readonly streams: number;
   /** What the streams did so far. */
   readonly tally: Readonly<Tally>;
@@ -167,7 +169,9 @@ export function openWatching(deps: WatchDeps): Watching {
     onReady,
     onTakenBack,
   }: StreamRequest): Promise<Watcher> {
-    for (const { node, properties, disclosed = nothingDisclosed } of targets) {
+    // One contact who blocks does not end what the others tell.
+    const single = targets.filter(({ isOfRoster = false }) => !isOfRoster);
+    for (const { node, properties, disclosed = nothingDisclosed } of single) {
       const look = { caller, via, disclosed };
       const require = (): void => access.requireOpen(look, node, selected({ properties }), "watch");
       await askedTwice(require, follower.caughtUp);
@@ -214,7 +218,8 @@ export function openWatching(deps: WatchDeps): Watching {
     }
 
     try {
-      for (const target of targets) stream.add(target, start);
+      const ofRoster = caller ? startOfSome(start, deps.book.of(caller.address.text).changed) : start;
+      for (const target of targets) stream.add(target, target.isOfRoster ? ofRoster : start);
       if (own && caller) {
         const { held, ended } = await subscriptions.of(caller.address);
         // One that was made after an unblock must not end by the block.
@@ -284,6 +289,7 @@ export function openWatching(deps: WatchDeps): Watching {
     streamsOf(watcher) {
       return [...ready.keys()].filter(({ caller }) => caller?.address.text === watcher.text);
     },
+    cursor: () => history.cursor(follower.position),
     tally,
     get streams() {
       return ready.size;
