@@ -56,9 +56,11 @@ export async function readWatchQuery(
   transport: "stream" | "socket" = "stream",
 ): Promise<WatchQuery> {
   const watched: Target[] = [];
+  let rosters = 0;
   for (const text of query.watch ?? []) {
     const names = namesAfter(rosterWord, text);
     if (names === undefined) watched.push(parseWatch(text));
+    else if (++rosters > 1) throw new Refusal("bad-request", "The roster is watched once, all names in one list.");
     else watched.push(...(await rosterTargets(caller, names, reader)));
   }
   if (caller === undefined && watched.length === 0 && transport === "stream") {

@@ -85,7 +85,7 @@ export interface Person extends AsyncDisposable {
   asks(
     method: string,
     path: string,
-    wish?: { body?: unknown; headers?: Record<string, string> },
+    wish?: { body?: unknown; text?: string; headers?: Record<string, string> },
   ): Promise<Answer>;
   /** @throws Refused, as do all that follow */
   sets(name: string, value: unknown, terms?: SetTerms): Promise<Property>;
@@ -150,12 +150,13 @@ export function person(place: Place, address: string, token: string | undefined)
   async function asks(
     method: string,
     path: string,
-    wish: { body?: unknown; headers?: Record<string, string> } = {},
+    wish: { body?: unknown; text?: string; headers?: Record<string, string> } = {},
   ): Promise<Answer> {
     const headers: Record<string, string> = { ...wish.headers };
     if (token !== undefined) headers.authorization ??= `Bearer ${token}`;
     if (wish.body !== undefined) headers["content-type"] ??= "application/json";
-    const body = wish.body === undefined ? {} : { body: JSON.stringify(wish.body) };
+    const sent = wish.text ?? (wish.body === undefined ? undefined : JSON.stringify(wish.body));
+    const body = sent === undefined ? {} : { body: sent };
     const response = await fetch(`${place.url}${path}`, { method, headers, ...body });
     const text = await response.text();
     const isJson = /json/.test(response.headers.get("content-type") ?? "");
