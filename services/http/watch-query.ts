@@ -60,7 +60,8 @@ export async function readWatchQuery(
   for (const text of query.watch ?? []) {
     const names = namesAfter(rosterWord, text);
     if (names === undefined) watched.push(parseWatch(text));
-    else if (++rosters > 1) throw new Refusal("bad-request", "The roster is watched once, all names in one list.");
+    else if (++rosters > 1)
+      throw new Refusal("bad-request", "The roster is watched once, all names in one list.");
     else watched.push(...(await rosterTargets(caller, names, reader)));
   }
   if (caller === undefined && watched.length === 0 && transport === "stream") {

@@ -107,8 +107,11 @@ function turned(before: Decisions, kind: Kind, name: string, fact: Fact): Decisi
   switch (kind) {
     case "policy":
       return { ...before, rules: rulesOf(fact), changed: position };
-    case "property":
-      return { ...before, contacts: rosterOf(fact), changed: position };
+    case "property": {
+      const contacts = rosterOf(fact);
+      // Petnames and notes lie in the same property, and decide nothing.
+      return isSame(before.contacts, contacts) ? before : { ...before, contacts, changed: position };
+    }
     case "answer": {
       const answer = answerOf(fact);
       const answers = new Map(before.answers);
@@ -134,4 +137,9 @@ function rosterOf(fact: Fact): ReadonlySet<string> | undefined {
   const { members } = roster;
   const named = Array.isArray(members) ? members.filter((one) => typeof one === "string") : [];
   return new Set(named.map((one) => one.toLowerCase()));
+}
+
+function isSame(one: ReadonlySet<string> | undefined, other: ReadonlySet<string> | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return one.size === other.size && [...one].every((who) => other.has(who));
 }
