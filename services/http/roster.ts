@@ -128,7 +128,7 @@ function readingRoute(app: FastifyInstance, { properties, watching, lookups, quo
         if (held && matchesEntityTag(request.headers["if-none-match"], held.revision))
           return reply.code(304).send();
         if (!asCards) return { contacts };
-        return reply.type(`${vcardType}; charset=utf-8`).serializer(String).send(writeCards(contacts));
+        return reply.type(`${vcardType}; charset=utf-8`).send(writeCards(contacts));
       }
       if (contacts.length > 1) quotas.take("requests", request, contacts.length - 1);
       const look = await lookOf(caller, reveal, reader);

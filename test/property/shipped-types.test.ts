@@ -69,6 +69,11 @@ test.each<[string, unknown]>([
   ["location", { latitude: -90, longitude: 180 }],
   ["contact", { email: "jörg@example.org" }],
   ["profile", { name: "Alice", birthday: "1990-04-23" }],
+  [
+    "contacts",
+    { people: { "bob@example.com": { name: "Bobby 🦊", groups: ["Old friends"], note: "a\nb" } } },
+  ],
+  ["contacts", { people: { "@example.net": { "com.example.color": "red" } } }],
 ])("%s takes %j", (name, value) => {
   expect(errorsOf(name, value)).toEqual([]);
 });
@@ -102,6 +107,16 @@ test.each<[string, unknown, string]>([
   ["profile", { name: 5 }, "/name"],
   ["profile", { birthday: "spring" }, "/birthday"],
   ["profile", { languages: "de" }, "/languages"],
+  ["contacts", { members: ["nobody"] }, "/members/0"],
+  ["contacts", { people: [] }, "/people"],
+  ["contacts", { people: { nobody: {} } }, "/people"],
+  ["contacts", { people: { "b@c": "Bobby" } }, "/people/b@c"],
+  ["contacts", { people: { "b@c": { name: "" } } }, "/people/b@c/name"],
+  ["contacts", { people: { "b@c": { name: "a\nb" } } }, "/people/b@c/name"],
+  ["contacts", { people: { "b@c": { name: "x".repeat(129) } } }, "/people/b@c/name"],
+  ["contacts", { people: { "b@c": { groups: ["a", "a"] } } }, "/people/b@c/groups"],
+  ["contacts", { people: { "b@c": { groups: [""] } } }, "/people/b@c/groups/0"],
+  ["contacts", { people: { "b@c": { note: "\u0007" } } }, "/people/b@c/note"],
 ])("%s refuses %j at %s", (name, value, pointer) => {
   const errors = errorsOf(name, value);
   expect(errors.length).toBeGreaterThan(0);
