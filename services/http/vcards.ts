@@ -34,7 +34,8 @@ function cardOf({ address, name, groups, note }: Contact): unknown[] {
   ];
   if (isDomain) lines.push(["kind", {}, "text", "org"], [domainName, {}, "unknown", address]);
   else lines.push(["impp", {}, "uri", `${scheme}${address}`]);
-  if (groups) lines.push(["categories", {}, "text", ...groups]);
+  // A line each (RFC 6350 §6.7.1): the library would not part what follows a backslash at a label's end.
+  for (const label of groups ?? []) lines.push(["categories", {}, "text", label]);
   if (note !== undefined) lines.push(["note", {}, "text", note]);
   return ["vcard", lines, []];
 }
