@@ -171,6 +171,44 @@ export function noticeEvent(notice: {
   };
 }
 
+/** To a recipient: a message. A redelivery is the same event. */
+export function messageReceived(message: {
+  readonly id: string;
+  readonly node: string;
+  readonly timeMs: number;
+  readonly data: { readonly [key: string]: Json };
+}): TidingsEvent {
+  const { id, node, timeMs, data } = message;
+  return {
+    specversion: "1.0",
+    id,
+    source: `/nodes/${node}`,
+    type: `${typePrefix}message.received`,
+    time: timestamp(timeMs),
+    data,
+  };
+}
+
+/** To a sender: what became of its message. */
+export function receiptEvent(receipt: {
+  readonly id: string;
+  readonly sender: string;
+  readonly by: string;
+  readonly state: "delivered" | "read";
+  readonly atMs: number;
+}): TidingsEvent {
+  const { id, sender, by, state, atMs } = receipt;
+  const at = timestamp(atMs);
+  return {
+    specversion: "1.0",
+    id: `${id}-${by}-${state}`,
+    source: `/nodes/${sender}`,
+    type: `${typePrefix}message.${state}`,
+    time: at,
+    data: { id, to: by, at },
+  };
+}
+
 /** An event about the stream itself: live, bookmark, reset. `about` is the account it belongs to, or "anonymous". */
 export function streamEvent(
   kind: "live" | "bookmark" | "reset",

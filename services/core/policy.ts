@@ -80,7 +80,7 @@ export interface Inquiry {
   readonly decisions: Decisions;
   readonly inquirer: Inquirer;
   readonly right: Grantable;
-  /** The property, or a pattern: then anything that it selects. */
+  /** The property, or a pattern: then anything that it selects. Messages are about none, and every name grants them. */
   readonly name: string;
   /** The default of the property's type. */
   readonly visibility: Visibility;
@@ -152,7 +152,11 @@ export function unblocked(inquiry: Inquiry): Verdict {
 }
 
 /** The block that holds against whoever asks: its own, else one of a group that it belongs to, else its domain's. */
-export function blockOf({ decisions, inquirer, isMember }: Inquiry): [who: string, block: Block] | undefined {
+export function blockOf({
+  decisions,
+  inquirer,
+  isMember,
+}: Pick<Inquiry, "decisions" | "inquirer" | "isMember">): [who: string, block: Block] | undefined {
   const { blocks } = decisions;
   if (blocks.size === 0) return undefined;
   const { address } = inquirer;
@@ -204,7 +208,8 @@ function covers(pattern: string, other: string): boolean {
 }
 
 function byDefault({ decisions, inquirer, right, visibility }: Inquiry): Verdict {
-  if (right !== "read" && right !== "watch") return hiding.private;
+  if (right === "write") return hiding.private;
+  if (right === "message") return (isContact(decisions, inquirer.address) ? granting : hiding).contacts;
   const isOpen =
     visibility === "public" || (visibility === "contacts" && isContact(decisions, inquirer.address));
   return (isOpen ? granting : hiding)[visibility];
@@ -216,7 +221,7 @@ function byRules(inquiry: Inquiry, rules: readonly Rule[], isAllowed: boolean): 
   let undisclosed: Verdict | undefined;
   for (const [index, rule] of rules.entries()) {
     if (!rule.allow.includes(right)) continue;
-    if (!overlap(rule.properties, name)) continue;
+    if (right !== "message" && !overlap(rule.properties, name)) continue;
     if (!rule.who.some((who) => isMeant(who, inquiry))) continue;
     const ground = { rule: index };
     const missing = rule.reveal?.filter((one) => !inquirer.disclosed.has(one)) ?? [];

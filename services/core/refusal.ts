@@ -154,6 +154,12 @@ export const refusals = {
     title: "The value is too large",
     remedy: "A value may have 64 KiB as JSON. Keep large things elsewhere and publish their address.",
   },
+  "message-too-large": {
+    status: 413,
+    title: "The message is too large",
+    remedy:
+      "The content of a message may have 64 KiB, decoded. Keep large things elsewhere and send their address.",
+  },
   "upgrade-required": {
     status: 426,
     title: "This resource speaks WebSocket",
@@ -244,6 +250,12 @@ export const refusals = {
     title: "The broker cannot do this right now",
     remedy:
       "Try again after Retry-After. A write that was answered so may or may not have happened; with an Idempotency-Key it is safe to repeat.",
+  },
+  "inbox-full": {
+    status: 507,
+    title: "No more messages fit there",
+    remedy:
+      "Nothing was stored. At most 1,000 messages or 4 MiB of one sender wait for one recipient, and 10,000 or 32 MiB in all. Try again once some were acknowledged or have expired.",
   },
   "storage-full": {
     status: 507,

@@ -51,6 +51,8 @@ export interface Access {
   /** The same answer whether the node exists or not. @throws Refusal `forbidden` */
   requireWrite(who: Principal, owner: Address, name: string): void;
   mayWrite(who: Principal, owner: Address, name: string): boolean;
+  /** Whether an account has shut another one out, politely or not. */
+  blocks(account: string, who: string): boolean;
   /** Since when a block hides what would be granted; undefined when none does. */
   hiddenSince(look: Look, owner: Address, name: string): number | undefined;
   /** Whether the owner decided anew after a position: what the party sees may have become less, or more. */
@@ -141,6 +143,12 @@ export function openAccess(
       throw new Refusal("forbidden", "Only the owner of a node writes to it, and whom the owner lets.");
     },
     mayWrite,
+    blocks(account, who) {
+      const decisions = book.of(account);
+      if (decisions === noDecisions || who === account) return false;
+      if (decisions.answers.get(who)?.decision === "polite") return true;
+      return blockOf({ decisions, inquirer: { address: who, disclosed: nothingDisclosed }, isMember }) !== undefined;
+    },
     hiddenSince(look, owner, name) {
       const inquiry = inquiryOf(look, owner, name, "watch");
       const block = blockOf(inquiry);

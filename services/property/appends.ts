@@ -55,6 +55,7 @@ export function isLive(fact: Fact): boolean {
     case "message":
     case "interest":
     case "receipt":
+    case "ack":
     case "forward":
     case "match":
       return fact.body !== "{}";

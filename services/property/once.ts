@@ -5,7 +5,6 @@ import { type Address, rootOf } from "../core/address.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Append, Fact } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
-import type { ChangeAnswer } from "./answer.ts";
 
 /** A retry that comes later than this is a new request. */
 const keepSeconds = 24 * 3600;
@@ -17,24 +16,24 @@ export interface OnceKey {
   readonly request: string;
 }
 
-interface OnceRecord {
+interface OnceRecord<T> {
   readonly request: string;
   /** Revisions count from this record's own position. */
-  readonly answer: ChangeAnswer;
+  readonly answer: T;
 }
 
 export function onceSubject(account: Address, once: OnceKey): string {
   return subjectOf(rootOf(account), "once", hash(once.key));
 }
 
-export function onceAppend(subject: string, once: OnceKey, answer: ChangeAnswer): Append {
-  const record: OnceRecord = { request: hash(once.request), answer };
+export function onceAppend<T>(subject: string, once: OnceKey, answer: T): Append {
+  const record: OnceRecord<T> = { request: hash(once.request), answer };
   return { subject, body: JSON.stringify(record), expected: 0, keepSeconds };
 }
 
 /** The answer that was given before. @throws Refusal when the key was used for another request */
-export function onceAnswer(fact: Fact, once: OnceKey): ChangeAnswer {
-  const record = JSON.parse(fact.body) as OnceRecord;
+export function onceAnswer<T>(fact: Fact, once: OnceKey): T {
+  const record = JSON.parse(fact.body) as OnceRecord<T>;
   if (record.request !== hash(once.request)) {
     throw new Refusal(
       "idempotency-mismatch",

@@ -19,7 +19,7 @@ import { openWriter, type Writer } from "./writer.ts";
 
 export { type Access, type Audience, type Look, nothingDisclosed, type Witness } from "./access.ts";
 export type { PropertyShape } from "./answer.ts";
-export type { OnceKey } from "./once.ts";
+export { type OnceKey, onceAnswer, onceAppend, onceSubject } from "./once.ts";
 export type { NodeShape } from "./reader.ts";
 export type { TypeShape } from "./types.ts";
 export type { Retyping, Visibilities } from "./visibilities.ts";

@@ -83,7 +83,7 @@ export function openWriter(deps: WriterDeps): Writer {
     function decide(known: Known): Decision<{ answer: ChangeAnswer; replayed: boolean }> {
       const record = onceAt && known.get(onceAt);
       if (once && record) {
-        const answer = placeAnswer(onceAnswer(record, once), record.position);
+        const answer = placeAnswer(onceAnswer<ChangeAnswer>(record, once), record.position);
         return { appends: [], outcome: { answer, replayed: true } };
       }
       if (!isLiveNode(known.get(nodeSubject))) throw new Refusal("not-found", "There is no such node.");

@@ -16,6 +16,7 @@ export type FactKind =
   | "message"
   | "interest"
   | "receipt"
+  | "ack"
   | "forward"
   | "match"
   | "once"

@@ -25,7 +25,9 @@ test("these types ship, each as visible as its owner would expect", () => {
     "looking-for": "public",
     presence: "contacts",
     profile: "public",
+    receipts: "private",
     travel: "contacts",
+    typing: "contacts",
   });
 });
 
@@ -106,6 +108,8 @@ test.each<[string, unknown, string]>([
   ["contact", { accounts: { "a/b": 1 } }, "/accounts/a~1b"],
   ["profile", { name: 5 }, "/name"],
   ["profile", { birthday: "spring" }, "/birthday"],
+  ["receipts", { read: "yes" }, "/read"],
+  ["typing", { to: ["bob@example.com"] }, "/to"],
   ["profile", { languages: "de" }, "/languages"],
   ["contacts", { members: ["nobody"] }, "/members/0"],
   ["contacts", { people: [] }, "/people"],

@@ -1,0 +1,184 @@
+// Boxes: which messages wait for whom, without their contents, as of the place that the feed has come to.
+// In: message facts in log order, and messages that are about to be stored. Out: what waits, in order, and how much of it is whose. Never: a content, or a scan of the log.
+import { type Address, rootOf } from "../core/address.ts";
+import { Deadlines } from "../core/deadlines.ts";
+import { Refusal } from "../core/refusal.ts";
+import type { Message } from "./message-facts.ts";
+
+/** A message without its content. */
+export interface Letter {
+  readonly id: string;
+  readonly box: Box;
+  readonly from: string;
+  readonly bytes: number;
+  readonly expiresMs: number;
+  /** Nobody is ever shown anything of it. */
+  readonly isDropped: boolean;
+  /** The property whose watchers it is for; undefined: it is for the recipient. */
+  readonly interest: string | undefined;
+  readonly revealed: readonly string[];
+  /** 0 while it is on its way into the log. */
+  readonly position: number;
+}
+
+interface Total {
+  count: number;
+  bytes: number;
+}
+
+/** What waits at one node. */
+export interface Box {
+  readonly address: Address;
+  /** By id, in log order but for those that are on their way. */
+  readonly letters: Map<string, Letter>;
+  /** Of all that somebody may be shown. */
+  readonly good: Total;
+  readonly ofSender: Map<string, { readonly all: Total; readonly dropped: Total }>;
+}
+
+export interface BoxLimits {
+  /** What may wait of one sender for one recipient. */
+  readonly ofPair: Total;
+  /** What may wait for one recipient. */
+  readonly ofRecipient: Total;
+}
+
+export const usualBoxLimits: BoxLimits = {
+  ofPair: { count: 1_000, bytes: 4 * 1024 * 1024 },
+  ofRecipient: { count: 10_000, bytes: 32 * 1024 * 1024 },
+};
+
+export interface Boxes {
+  /** Undefined where nothing waits. */
+  at(node: string): Box | undefined;
+  /** At an account's node and the nodes under it. */
+  ofAccount(account: string): Iterable<Box>;
+  /** Counts a message before it is stored. @returns what takes it back, unless the feed has brought it. @throws Refusal `inbox-full` */
+  reserve(id: string, to: Address, message: Message): () => void;
+  /** What the feed brought; undefined: it was acknowledged. */
+  take(id: string, to: Address, position: number, message: Message | undefined): Letter | undefined;
+  /** How many wait that somebody may be shown. */
+  readonly held: number;
+}
+
+export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits): Boxes {
+  const boxes = new Map<string, Box>();
+  const accounts = new Map<string, Set<Box>>();
+  const endings = new Deadlines<Letter>();
+  let held = 0;
+
+  function boxOf(to: Address): Box {
+    const known = boxes.get(to.text);
+    if (known) return known;
+    const box: Box = { address: to, letters: new Map(), good: { count: 0, bytes: 0 }, ofSender: new Map() };
+    boxes.set(to.text, box);
+    const account = rootOf(to).text;
+    const beside = accounts.get(account);
+    if (beside) beside.add(box);
+    else accounts.set(account, new Set([box]));
+    return box;
+  }
+
+  function put(letter: Letter): void {
+    const { box, id } = letter;
+    const before = box.letters.get(id);
+    if (before) count(before, -1);
+    // What was on its way comes last, as the log has it.
+    box.letters.delete(id);
+    box.letters.set(id, letter);
+    count(letter, 1);
+    endings.add(letter.expiresMs, letter);
+  }
+
+  function remove(box: Box, id: string): void {
+    const letter = box.letters.get(id);
+    if (letter === undefined) return;
+    box.letters.delete(id);
+    count(letter, -1);
+    if (box.letters.size > 0) return;
+    const { text } = box.address;
+    if (boxes.get(text) !== box) return;
+    boxes.delete(text);
+    const account = rootOf(box.address).text;
+    const beside = accounts.get(account);
+    beside?.delete(box);
+    if (beside?.size === 0) accounts.delete(account);
+  }
+
+  function count({ box, from, bytes, isDropped }: Letter, sign: 1 | -1): void {
+    const sender = box.ofSender.get(from) ?? { all: { count: 0, bytes: 0 }, dropped: { count: 0, bytes: 0 } };
+    box.ofSender.set(from, sender);
+    for (const total of [sender.all, isDropped ? sender.dropped : box.good]) {
+      total.count += sign;
+      total.bytes += sign * bytes;
+    }
+    if (!isDropped) held += sign;
+    if (sender.all.count === 0) box.ofSender.delete(from);
+  }
+
+  /** What has expired waits no more, whatever the log still holds. */
+  function prune(): void {
+    const nowMs = now();
+    for (let letter = endings.take(nowMs); letter !== undefined; letter = endings.take(nowMs)) {
+      const { box, id } = letter;
+      if (box.letters.get(id) === letter) remove(box, id);
+    }
+  }
+
+  /**
+   * Whoever is refused without a trace is counted as if it were not: what it sent takes room from itself alone, so that
+   * nobody who is shut out fills the box for others.
+   */
+  function require(box: Box | undefined, { from, bytes }: Message): void {
+    const none = { count: 0, bytes: 0 };
+    const { all = none, dropped = none } = box?.ofSender.get(from) ?? {};
+    const { good = none } = box ?? {};
+    const isFull = (total: Total, also: Total, max: Total): boolean =>
+      total.count + also.count + 1 > max.count || total.bytes + also.bytes + bytes > max.bytes;
+    if (isFull(all, none, limits.ofPair) || isFull(good, dropped, limits.ofRecipient)) {
+      throw new Refusal("inbox-full", "As many messages wait there as may.");
+    }
+  }
+
+  function letterOf(id: string, box: Box, position: number, message: Message): Letter {
+    const { from, bytes, expiresMs, content, interest, revealed } = message;
+    const isDropped = content === undefined;
+    return { id, box, from, bytes, expiresMs, isDropped, interest, revealed, position };
+  }
+
+  return {
+    at(node) {
+      prune();
+      return boxes.get(node);
+    },
+    ofAccount(account) {
+      prune();
+      return accounts.get(account) ?? [];
+    },
+    reserve(id, to, message) {
+      prune();
+      require(boxes.get(to.text), message);
+      const letter = letterOf(id, boxOf(to), 0, message);
+      put(letter);
+      return () => {
+        if (letter.box.letters.get(id) === letter) remove(letter.box, id);
+      };
+    },
+    take(id, to, position, message) {
+      prune();
+      if (message === undefined) {
+        const box = boxes.get(to.text);
+        if (box) remove(box, id);
+        return undefined;
+      }
+      if (message.expiresMs <= now()) return undefined;
+      const letter = letterOf(id, boxOf(to), position, message);
+      put(letter);
+      return letter;
+    },
+    get held() {
+      prune();
+      return held;
+    },
+  };
+}

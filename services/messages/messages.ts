@@ -1,0 +1,90 @@
+// Messages: sent to somebody, a group, or whoever watches something, and held for the absent. The folder's public file.
+// In: principals' messages and acknowledgements. Out: facts, lists, and the mail that streams are fed from. Never: an answer before the log has it, or a word about whom it reaches.
+import type { Json } from "../core/json.ts";
+import { type Principal, requireScope } from "../core/principal.ts";
+import type { Members } from "../groups/groups.ts";
+import type { Access } from "../property/properties.ts";
+import type { Follower } from "../store/follower.ts";
+import type { Log } from "../store/log.ts";
+import { type Acknowledge, openAcknowledging } from "./acknowledging.ts";
+import { type BoxLimits, type Letter, openBoxes } from "./boxes.ts";
+import { type Mail, openMail } from "./mail.ts";
+import { openRights, type Rights } from "./rights.ts";
+import { openSending, type Send } from "./sending.ts";
+
+export type { BoxLimits, Letter } from "./boxes.ts";
+export type { Arrived, Mail, ReceiptAt, Recipient } from "./mail.ts";
+export type { Rights } from "./rights.ts";
+export type { MessageFields } from "./wish.ts";
+
+export interface MessagePage {
+  readonly messages: readonly Json[];
+  /** There is more: send it as `after`. */
+  readonly next?: string;
+}
+
+export interface Messages extends Disposable {
+  readonly send: Send;
+  readonly acknowledge: Acknowledge;
+  /** What waits for the caller, oldest first. @param after a position */
+  list(who: Principal, after: number, limit: number): Promise<MessagePage>;
+  readonly mail: Mail;
+  readonly rights: Rights;
+  /** How many wait. */
+  readonly held: number;
+}
+
+export interface MessageDeps {
+  readonly domain: string;
+  readonly log: Log;
+  readonly follower: Follower;
+  readonly members: Members;
+  readonly access: Access;
+  readonly now: () => number;
+  /** Others than usual, for tests. */
+  readonly limits?: BoxLimits | undefined;
+}
+
+/** Of contents, in one answer. */
+const pageBytesMax = 1024 * 1024;
+
+export function openMessages({ domain, log, follower, members, access, now, limits }: MessageDeps): Messages {
+  const boxes = openBoxes(now, limits);
+  const mail = openMail({ log, follower, members, boxes });
+  const rights = openRights({ access, members, isGroup: mail.isGroup, now });
+
+  return {
+    send: openSending({ domain, log, follower, boxes, rights, now }),
+    acknowledge: openAcknowledging({ log, follower, mail, rights, now }),
+    async list(who, after, limit) {
+      requireScope(who, "message");
+      await follower.caughtUp();
+      const account = who.address.text;
+      const all = mail.waiting(account, after).filter((letter) => rights.mayTell(letter, account));
+      const page = firstOf(all, limit);
+      const read = await mail.read(page);
+      const told = read.filter(({ letter }) => rights.mayTell(letter, account));
+      const messages = told.map((arrived) => arrived.event().data);
+      const last = page.at(-1);
+      return last && page.length < all.length ? { messages, next: String(last.position) } : { messages };
+    },
+    mail,
+    rights,
+    get held() {
+      return boxes.held;
+    },
+    [Symbol.dispose]: () => mail[Symbol.dispose](),
+  };
+}
+
+/** At least one, and no more than fit. */
+export function firstOf(letters: readonly Letter[], countMax: number): readonly Letter[] {
+  let bytes = 0;
+  let count = 0;
+  for (const letter of letters) {
+    if (count > 0 && (count >= countMax || bytes + letter.bytes > pageBytesMax)) break;
+    bytes += letter.bytes;
+    count++;
+  }
+  return letters.slice(0, count);
+}

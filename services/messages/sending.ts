@@ -1,0 +1,107 @@
+// Sending: a message becomes one fact under its recipient, whoever and however many that is.
+// In: a principal's message, parsed. Out: its id, once it is durable. Never: an answer, or a time that an answer takes, which tells whether anybody will ever see it.
+import { randomBytes } from "node:crypto";
+import type { Address } from "../core/address.ts";
+import type { Json } from "../core/json.ts";
+import { type Principal, requireScope } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
+import { type OnceKey, onceAnswer, onceAppend, onceSubject } from "../property/properties.ts";
+import type { Follower } from "../store/follower.ts";
+import { type Append, Conflict, type Log, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
+import { subjectOf } from "../store/subjects.ts";
+import type { Boxes } from "./boxes.ts";
+import { type Message, messageBody } from "./message-facts.ts";
+import type { Rights } from "./rights.ts";
+import { type MessageFields, parseMessageWish } from "./wish.ts";
+
+export interface SendTerms {
+  readonly once?: OnceKey | undefined;
+  /** Values of its own properties that the sender discloses, by name. */
+  readonly disclosed?: ReadonlyMap<string, Json> | undefined;
+}
+
+export type Send = (
+  who: Principal,
+  to: Address,
+  fields: MessageFields,
+  terms?: SendTerms,
+) => Promise<{ id: string }>;
+
+export interface SendDeps {
+  readonly domain: string;
+  readonly log: Log;
+  readonly follower: Follower;
+  readonly boxes: Boxes;
+  readonly rights: Rights;
+  readonly now: () => number;
+}
+
+const roundsMax = 20;
+/** An append without an answer is in the feed by then, or nowhere. */
+const unknownMs = 60_000;
+
+export function openSending(deps: SendDeps): Send {
+  const { domain, log, follower, boxes, rights, now } = deps;
+
+  /** Who gets what is sent to an address. A forward is resolved here, once there are any. */
+  async function recipientOf(address: Address): Promise<Address> {
+    if (address.domain === domain) return address;
+    throw new Refusal("not-found", `This broker answers for ${domain} and reaches no other domain yet.`);
+  }
+
+  async function store(
+    id: string,
+    to: Address,
+    message: Message,
+    record: Append | undefined,
+    keepMs: number,
+  ): Promise<void> {
+    const kind = message.interest === undefined ? "message" : "interest";
+    const append: Append = {
+      subject: subjectOf(to, kind, id),
+      body: messageBody(to.text, message),
+      expected: 0,
+      keepSeconds: Math.ceil(keepMs / 1000),
+    };
+    const takeBack = boxes.reserve(id, to, message);
+    try {
+      await log.append(record ? [record, append] : [append]);
+    } catch (error) {
+      if (error instanceof OutcomeUnknown) setTimeout(takeBack, unknownMs).unref();
+      else takeBack();
+      throw error;
+    }
+  }
+
+  return async (who, given, fields, { once, disclosed = new Map() } = {}) => {
+    requireScope(who, "message");
+    const { content, bytes, keepMs, interest } = parseMessageWish(fields);
+    const to = await recipientOf(given);
+    const onceAt = once === undefined ? undefined : onceSubject(who.address, once);
+    for (let round = 0; round < roundsMax; round++) {
+      const before = onceAt === undefined ? undefined : await log.last(onceAt);
+      if (once && before) return onceAnswer(before, once);
+      // Another broker may have acknowledged a decision that this one has yet to hear of.
+      await follower.caughtUp();
+      const isTaken = rights.admit(who, disclosed, to) === "taken";
+      const message: Message = {
+        from: who.address.text,
+        expiresMs: Math.floor(now() + keepMs),
+        bytes,
+        content: isTaken ? content : undefined,
+        interest,
+        revealed: [...disclosed.keys()],
+      };
+      const id = randomBytes(12).toString("base64url");
+      try {
+        const record = once && onceAt !== undefined ? onceAppend(onceAt, once, { id }) : undefined;
+        await store(id, to, message, record, keepMs);
+        return { id };
+      } catch (error) {
+        // The same request came twice at once: the other one was first.
+        if (!(error instanceof Conflict) || onceAt === undefined) throw error;
+      }
+    }
+    throw new LogUnavailable("others kept using the same Idempotency-Key");
+  };
+}
