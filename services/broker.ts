@@ -8,6 +8,7 @@ import type { Caller } from "./core/principal.ts";
 import { openGroups, openMembers } from "./groups/groups.ts";
 import { type Limits, usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
+import { type BoxLimits, openMessages } from "./messages/messages.ts";
 import { openPolicies } from "./policy/policies.ts";
 import { type Look, nothingDisclosed, openPropertyService } from "./property/properties.ts";
 import { follow } from "./store/follower.ts";
@@ -38,6 +39,8 @@ export interface BrokerOptions extends Pick<Config, "domain" | "registration" | 
   readonly oidc?: Config["oidc"];
   /** Others than usual, for tests. */
   readonly limits?: Limits | undefined;
+  /** How many messages may wait; others than usual, for tests. */
+  readonly boxes?: BoxLimits | undefined;
   /** Why the store cannot serve, as far as its keeper knows. */
   readonly ailments?: () => readonly string[];
 }
@@ -53,7 +56,7 @@ const secretsMax = 16 * 1024 * 1024;
 /** Resolves when the broker knows the log up to its end. */
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { domain, registration, origins, adminToken, facts, secrets, now, keeper, log } = options;
-  const { ailments = () => [], rateLimit, limits = usualLimits } = options;
+  const { ailments = () => [], rateLimit, limits = usualLimits, boxes } = options;
   const onTrouble = (message: string): void => log.warn(message);
   const metrics = new Registry();
   collectDefaultMetrics({ register: metrics });
@@ -152,6 +155,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     own: reader.own,
     onTrouble,
   });
+  const messages = openMessages({ domain, log: facts, follower, members, access, now, limits: boxes });
   const watchers = openWatchers({ notices, policies, access, subscriptions });
   const watching = openWatching({
     log: facts,
@@ -164,6 +168,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     access,
     doorkeeper,
     notices,
+    messages,
     standing,
     own: reader.own,
     whoHas,
@@ -176,6 +181,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const explain = openExplain({ log: facts, access, subscriptions, streamsOf, now });
 
   gauge("tidings_leased_properties", "Properties that hold a lease.", properties.leased);
+  gauge("tidings_messages_held", "Messages that wait for somebody.", () => messages.held);
   gauge("tidings_sessions", "Open streams.", () => watching.streams);
   gauge(
     "tidings_feed_position",
@@ -238,6 +244,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     groups,
     properties,
     watching,
+    messages,
     subscriptions,
     watchers,
     explain,
@@ -258,6 +265,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     async [Symbol.asyncDispose]() {
       await http[Symbol.asyncDispose]();
       watching[Symbol.dispose]();
+      messages[Symbol.dispose]();
       subscriptions[Symbol.dispose]();
       history[Symbol.dispose]();
       await accounts.audit.settled();

@@ -2,7 +2,7 @@
 // In: nothing. Out: TypeBox schemas. Never: a type that is not served yet.
 import { type TSchema, Type } from "typebox";
 import { Revealed, Verified } from "./policy.ts";
-import { NodePut, Property, Subscription } from "./shapes.ts";
+import { Message, NodePut, Property, Subscription } from "./shapes.ts";
 
 const { node, name, value, revision, by, lease, updated: time } = Property.properties;
 const { kind } = NodePut.properties;
@@ -21,6 +21,11 @@ const notice = {
   count: Type.Optional(
     Type.Integer({ minimum: 2, description: "Reads since the owner was last told of them." }),
   ),
+};
+const receipt = {
+  id: Type.String({ description: "Of the message." }),
+  to: Type.String({ description: "Who has it." }),
+  at: time,
 };
 const ofProperty = { subject: Type.String({ description: "The property's name." }) };
 
@@ -80,6 +85,9 @@ export const events: Readonly<Record<string, TSchema>> = Object.fromEntries([
   event("member.joined", "Somebody belongs to a group.", membership),
   event("member.pending", "Somebody asks its owner to be let into a group.", membership),
   event("member.left", "Somebody belongs to a group no more.", membership),
+  event("message.received", "A message; its id is the event's.", Message.properties),
+  event("message.delivered", "A recipient has a message of the reader's.", receipt),
+  event("message.read", "A human has read a message of the reader's.", receipt),
   event("stream.live", "The snapshot is complete; what follows is live.", {
     subscription: Type.Optional(Type.String({ description: "The `watch` that it is the snapshot of." })),
   }),

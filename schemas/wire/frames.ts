@@ -1,7 +1,7 @@
 // Frames: what a client may say on a socket, by operation; the same fields as over REST.
 // In: nothing. Out: TypeBox schemas. Never: a rule that only the services know.
 import { type TSchema, Type } from "typebox";
-import { NodePatch, PropertyPut, SubscriptionPost } from "./shapes.ts";
+import { MessagePost, NodePatch, PropertyPut, SubscriptionPost } from "./shapes.ts";
 
 const closed = { additionalProperties: false } as const;
 const id = Type.Union([Type.Integer(), Type.String({ maxLength: 64 })]);
@@ -31,6 +31,11 @@ export const frames: Readonly<Record<string, TSchema>> = {
   set: frame("set", { node, name, value, lease, view, ...conditions }, ["node", "name", "value"]),
   patch: frame("patch", { node, set, remove, idempotencyKey: conditions.idempotencyKey }, ["node"]),
   delete: frame("delete", { node, name, view, ...conditions }, ["node", "name"]),
+  send: frame(
+    "send",
+    { to: node, ...MessagePost.properties, reveal, idempotencyKey: conditions.idempotencyKey },
+    ["to", "contentType"],
+  ),
   renew: frame("renew", { lease: Type.String(), seconds: Type.Optional(Type.Number()) }, ["lease"]),
   ping: frame("ping", {}, []),
 };

@@ -189,6 +189,61 @@ export const Subscription = Type.Object({
 });
 export const Subscriptions = Type.Object({ subscriptions: Type.Array(Subscription) });
 
+const MediaType = Type.String({
+  maxLength: 255,
+  description: "A media type (RFC 9110 §8.3.1), such as text/plain; what it says is carried as it is.",
+});
+const Invitation = Type.Object(
+  {
+    media: Type.String({ minLength: 1, maxLength: 255, description: "To what: audio, video, a game." }),
+    uri: Type.Optional(
+      Type.String({
+        pattern: "^[A-Za-z][A-Za-z0-9+.-]{0,63}:[\\x21-\\x7e]{1,1900}$",
+        description: "Where it takes place.",
+      }),
+    ),
+  },
+  closed,
+);
+const content = {
+  content: Type.Optional(Type.String({ description: "Text; either this or contentBase64." })),
+  contentBase64: Type.Optional(Type.String({ description: "RFC 4648 §4; at most 64 KiB, decoded." })),
+};
+
+export const MessagePost = Type.Object(
+  {
+    contentType: MediaType,
+    ...content,
+    expiresIn: Type.Optional(
+      Type.Number({ minimum: 1, maximum: 604_800, description: "Seconds; 7 days without it." }),
+    ),
+    invitation: Type.Optional(Invitation),
+    interest: Type.Optional(
+      Type.Object(
+        { property: Type.String({ description: "For whoever watches this property of the node." }) },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+export type MessagePost = Static<typeof MessagePost>;
+export const Sent = Type.Object({ id: Type.String() });
+
+export const Message = Type.Object({
+  id: Type.String(),
+  from: Type.String(),
+  to: Type.String({ description: "The recipient; a group; or the node whose watchers it is for." }),
+  contentType: Type.String(),
+  ...content,
+  invitation: Type.Optional(Type.Object({ media: Type.String(), uri: Type.Optional(Type.String()) })),
+  expires: Time,
+});
+export const Messages = Type.Object({
+  messages: Type.Array(Message),
+  next: Type.Optional(Type.String({ description: "There is more: send it as `after`." })),
+});
+
 export const Polled = Type.Object({
   events: Type.Array(Type.Unsafe<unknown>({ type: "object", description: "A CloudEvent." })),
   cursor: Type.String(),

@@ -4,7 +4,15 @@ import type { FastifyInstance } from "fastify";
 import { type TObject, type TSchema, Type } from "typebox";
 import { events } from "../../schemas/wire/events.ts";
 import { frames } from "../../schemas/wire/frames.ts";
-import { Patched, Polled, Problem, Property, Renewed, Subscription } from "../../schemas/wire/shapes.ts";
+import {
+  Patched,
+  Polled,
+  Problem,
+  Property,
+  Renewed,
+  Sent,
+  Subscription,
+} from "../../schemas/wire/shapes.ts";
 import { describe } from "./route.ts";
 
 /** What is looked at of /openapi.json. */
@@ -43,6 +51,7 @@ const oks: Readonly<Record<string, TSchema>> = {
   set: Property,
   patch: Patched,
   renew: Renewed,
+  send: Sent,
 };
 
 const cursor = Type.String({ description: "Resume after it, on whichever transport." });

@@ -6,6 +6,7 @@ import { parseAddress, parsePropertyName } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import type { Caller, Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Messages } from "../messages/messages.ts";
 import type { PropertyService, Terms, ValueWish } from "../property/properties.ts";
 import { parseWatchWish, requireWatchScope, type Watcher } from "../watch/watching.ts";
 import type { Lookups } from "./lookups.ts";
@@ -26,10 +27,11 @@ export interface Operations {
 const watchesMax = 10_000;
 
 /** All others only read. */
-const writes: ReadonlySet<string> = new Set(["set", "patch", "delete", "renew"]);
+const writes: ReadonlySet<string> = new Set(["set", "patch", "delete", "renew", "send"]);
 
 export function openOperations(
   { reader, writer, renewer }: PropertyService,
+  messages: Pick<Messages, "send">,
   quotas: Quotas,
   lookups: Lookups,
 ): Operations {
@@ -67,6 +69,13 @@ export function openOperations(
       const { node, name, view } = frame;
       await writer.remove(known(caller), parseAddress(node), parsePropertyName(name), view, termsOf(frame));
       return {};
+    },
+    async send(frame, caller) {
+      const { id, op, to, reveal, idempotencyKey, ...fields } = frame;
+      const who = known(caller);
+      const disclosed = reveal ? await reader.own(who, reveal) : undefined;
+      const { once } = termsOf(frame);
+      return await messages.send(who, parseAddress(to), fields, { once, disclosed });
     },
     renew: async ({ lease, seconds }, caller) => await renewer.renew(known(caller), lease, seconds),
     ping: async () => ({}),

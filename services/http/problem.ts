@@ -16,6 +16,7 @@ export interface ProblemBody {
 const retryAfterSeconds: Partial<Record<RefusalCode, number>> = {
   unavailable: 1,
   "storage-full": 10,
+  "inbox-full": 60,
   "rate-limited": 10,
 };
 

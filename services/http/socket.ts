@@ -9,6 +9,7 @@ import type { Accounts } from "../accounts/accounts.ts";
 import { type Json, parseJson } from "../core/json.ts";
 import type { Caller } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Messages } from "../messages/messages.ts";
 import type { PropertyService } from "../property/properties.ts";
 import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
 import type { Lookups } from "./lookups.ts";
@@ -24,6 +25,7 @@ import { readWatchQuery, streamQuery, wishOf } from "./watch-query.ts";
 export interface SocketDeps {
   readonly accounts: Accounts;
   readonly properties: PropertyService;
+  readonly messages: Pick<Messages, "send">;
   readonly watching: Watching;
   readonly streams: Streams;
   readonly quotas: Quotas;
@@ -57,7 +59,7 @@ const closeMs = 2_000;
 const closeCodes = { unsupported: 1003, policy: 1008, restart: 1012 } as const;
 
 export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
-  const operations = openOperations(deps.properties, deps.quotas, deps.lookups);
+  const operations = openOperations(deps.properties, deps.messages, deps.quotas, deps.lookups);
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: frameBytesMax,

@@ -33,6 +33,8 @@ export interface Box {
   readonly letters: Map<string, Letter>;
   /** Of all that somebody may be shown. */
   readonly good: Total;
+  /** How many are for whoever watches a property. */
+  interests: number;
   readonly ofSender: Map<string, { readonly all: Total; readonly dropped: Total }>;
 }
 
@@ -43,7 +45,10 @@ export interface BoxLimits {
   readonly ofRecipient: Total;
 }
 
-export const usualBoxLimits: BoxLimits = {
+/** Of contents, read at a time. */
+const pageBytesMax = 1024 * 1024;
+
+const usualBoxLimits: BoxLimits = {
   ofPair: { count: 1_000, bytes: 4 * 1024 * 1024 },
   ofRecipient: { count: 10_000, bytes: 32 * 1024 * 1024 },
 };
@@ -70,7 +75,13 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
   function boxOf(to: Address): Box {
     const known = boxes.get(to.text);
     if (known) return known;
-    const box: Box = { address: to, letters: new Map(), good: { count: 0, bytes: 0 }, ofSender: new Map() };
+    const box: Box = {
+      address: to,
+      letters: new Map(),
+      good: { count: 0, bytes: 0 },
+      interests: 0,
+      ofSender: new Map(),
+    };
     boxes.set(to.text, box);
     const account = rootOf(to).text;
     const beside = accounts.get(account);
@@ -105,13 +116,14 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
     if (beside?.size === 0) accounts.delete(account);
   }
 
-  function count({ box, from, bytes, isDropped }: Letter, sign: 1 | -1): void {
+  function count({ box, from, bytes, isDropped, interest }: Letter, sign: 1 | -1): void {
     const sender = box.ofSender.get(from) ?? { all: { count: 0, bytes: 0 }, dropped: { count: 0, bytes: 0 } };
     box.ofSender.set(from, sender);
     for (const total of [sender.all, isDropped ? sender.dropped : box.good]) {
       total.count += sign;
       total.bytes += sign * bytes;
     }
+    if (interest !== undefined) box.interests += sign;
     if (!isDropped) held += sign;
     if (sender.all.count === 0) box.ofSender.delete(from);
   }
@@ -181,4 +193,16 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
       return held;
     },
   };
+}
+
+/** At least one, and no more than fit. */
+export function firstOf(letters: readonly Letter[], countMax: number): readonly Letter[] {
+  let bytes = 0;
+  let count = 0;
+  for (const letter of letters) {
+    if (count > 0 && (count >= countMax || bytes + letter.bytes > pageBytesMax)) break;
+    bytes += letter.bytes;
+    count++;
+  }
+  return letters.slice(0, count);
 }

@@ -77,17 +77,19 @@ export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
     const { address, kind, name } = placeOf(subject);
     switch (kind) {
       case "message":
-        return takeMessage(fact, address, name);
+        takeMessage(fact, address, name);
+        break;
       case "interest":
         boxes.take(name, address, fact.position, messageOf(fact));
-        return;
+        break;
       case "receipt":
-        return takeReceipt(fact, address);
+        takeReceipt(fact, address);
+        break;
       case "ack": {
         const { upTo, also } = acknowledgedOf(fact);
         if (upTo === 0 && also.length === 0) acknowledged.delete(ackKey(address.text, name));
         else acknowledged.set(ackKey(address.text, name), { upTo, also: new Set(also) });
-        return;
+        break;
       }
       case "node":
         if (nodeOf(fact)?.nodeKind === "group") groups.add(address.text);
@@ -106,7 +108,10 @@ export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
 
   /** Of those whom it may be for the ones that are here; of a large group, or a small audience, the fewer are gone through. */
   function* accountsOf(to: Address): Iterable<string> {
-    if (!groups.has(to.text)) return void (yield rootOf(to).text);
+    if (!groups.has(to.text)) {
+      yield rootOf(to).text;
+      return;
+    }
     const all = members.of(to.text);
     if (all.size <= recipients.size) yield* all.keys();
     else for (const account of recipients.keys()) if (all.has(account)) yield account;
@@ -167,8 +172,9 @@ export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
     },
     interests({ node, depth }, after, upTo) {
       const found: Letter[] = [];
+      if (after >= upTo) return found;
       for (const box of boxes.ofAccount(rootOf(node).text)) {
-        if (!isWithin(box.address.path, node.path, depth)) continue;
+        if (box.interests === 0 || !isWithin(box.address.path, node.path, depth)) continue;
         for (const letter of box.letters.values()) {
           const { position: at, interest, isDropped } = letter;
           if (interest !== undefined && !isDropped && at > after && at <= upTo) found.push(letter);

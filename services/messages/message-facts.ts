@@ -51,7 +51,12 @@ export interface MessageShape extends Content {
   readonly expires: string;
 }
 
-export function messageShape(id: string, to: string, { from, expiresMs }: Message, content: Content): MessageShape {
+export function messageShape(
+  id: string,
+  to: string,
+  { from, expiresMs }: Message,
+  content: Content,
+): MessageShape {
   return { id, from, to, ...content, expires: timestamp(expiresMs) };
 }
 

@@ -7,12 +7,12 @@ import type { Access } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Log } from "../store/log.ts";
 import { type Acknowledge, openAcknowledging } from "./acknowledging.ts";
-import { type BoxLimits, type Letter, openBoxes } from "./boxes.ts";
+import { type BoxLimits, firstOf, openBoxes } from "./boxes.ts";
 import { type Mail, openMail } from "./mail.ts";
 import { openRights, type Rights } from "./rights.ts";
 import { openSending, type Send } from "./sending.ts";
 
-export type { BoxLimits, Letter } from "./boxes.ts";
+export { type BoxLimits, firstOf, type Letter } from "./boxes.ts";
 export type { Arrived, Mail, ReceiptAt, Recipient } from "./mail.ts";
 export type { Rights } from "./rights.ts";
 export type { MessageFields } from "./wish.ts";
@@ -45,9 +45,6 @@ export interface MessageDeps {
   readonly limits?: BoxLimits | undefined;
 }
 
-/** Of contents, in one answer. */
-const pageBytesMax = 1024 * 1024;
-
 export function openMessages({ domain, log, follower, members, access, now, limits }: MessageDeps): Messages {
   const boxes = openBoxes(now, limits);
   const mail = openMail({ log, follower, members, boxes });
@@ -75,16 +72,4 @@ export function openMessages({ domain, log, follower, members, access, now, limi
     },
     [Symbol.dispose]: () => mail[Symbol.dispose](),
   };
-}
-
-/** At least one, and no more than fit. */
-export function firstOf(letters: readonly Letter[], countMax: number): readonly Letter[] {
-  let bytes = 0;
-  let count = 0;
-  for (const letter of letters) {
-    if (count > 0 && (count >= countMax || bytes + letter.bytes > pageBytesMax)) break;
-    bytes += letter.bytes;
-    count++;
-  }
-  return letters.slice(0, count);
 }

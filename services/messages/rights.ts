@@ -16,6 +16,8 @@ export interface Rights {
   mayTell(letter: Letter, account: string): boolean;
   /** Who may be told of a message to those who watch a property. */
   audience(letter: Letter, property: string): Audience;
+  /** The same of somebody who may see the property. */
+  isOpenTo(letter: Letter, account: string | undefined): boolean;
   /** Whether a recipient lets a sender know that it has its message. */
   mayConfirm(account: Address, sender: string): boolean;
 }
@@ -52,6 +54,13 @@ export function openRights({ access, members, isGroup, now }: RightsDeps): Right
     return access.judge(look, box.address, "", "message").is === "granted";
   }
 
+  function isOpenTo(letter: Letter, account: string | undefined): boolean {
+    if (!isGood(letter) || !isGranted(letter)) return false;
+    if (account === undefined) return true;
+    const owner = rootOf(letter.box.address).text;
+    return account !== letter.from && areOpen(account, letter.from) && !access.blocks(owner, account);
+  }
+
   return {
     admit(who, disclosed, to) {
       const sender = who.address.text;
@@ -76,13 +85,9 @@ export function openRights({ access, members, isGroup, now }: RightsDeps): Right
     },
     audience(letter, property) {
       const mayWatch = access.audience(letter.box.address, property);
-      return (look) => {
-        if (!isGood(letter) || !mayWatch(look) || !isGranted(letter)) return false;
-        const account = look.caller?.address.text;
-        if (account === undefined) return true;
-        return account !== letter.from && areOpen(account, letter.from);
-      };
+      return (look) => mayWatch(look) && isOpenTo(letter, look.caller?.address.text);
     },
+    isOpenTo,
     mayConfirm(account, sender) {
       if (account.text === sender || access.blocks(sender, account.text)) return false;
       return access.may(lookOf(sender, []), account, "receipts", "read");

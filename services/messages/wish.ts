@@ -65,7 +65,8 @@ function lengthOf(carried: Carried): number {
   const { contentBase64 } = carried;
   const bytes = Buffer.from(contentBase64, "base64");
   // RFC 4648 §3.5 and §4: one text for the same bytes, padded, without anything that is not of the alphabet.
-  if (bytes.toString("base64") !== contentBase64) throw misfit("/contentBase64", "must be base64 (RFC 4648 §4)");
+  if (bytes.toString("base64") !== contentBase64)
+    throw misfit("/contentBase64", "must be base64 (RFC 4648 §4)");
   return bytes.length;
 }
 

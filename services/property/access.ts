@@ -147,7 +147,10 @@ export function openAccess(
       const decisions = book.of(account);
       if (decisions === noDecisions || who === account) return false;
       if (decisions.answers.get(who)?.decision === "polite") return true;
-      return blockOf({ decisions, inquirer: { address: who, disclosed: nothingDisclosed }, isMember }) !== undefined;
+      return (
+        blockOf({ decisions, inquirer: { address: who, disclosed: nothingDisclosed }, isMember }) !==
+        undefined
+      );
     },
     hiddenSince(look, owner, name) {
       const inquiry = inquiryOf(look, owner, name, "watch");

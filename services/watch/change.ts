@@ -5,6 +5,7 @@ import { nodeRegistered, propertyChanged, propertyRemoved, type TidingsEvent } f
 import type { Json } from "../core/json.ts";
 import type { Past } from "../core/property.ts";
 import { visible } from "../core/property.ts";
+import type { Arrived, Rights } from "../messages/messages.ts";
 import type { Audience } from "../property/properties.ts";
 import { nodeOf, stateOf } from "../store/decoded.ts";
 import type { Fact } from "../store/log.ts";
@@ -28,6 +29,8 @@ export interface Change {
   /** Whether there is anything to see. */
   readonly isThere: boolean;
   readonly audience: Audience;
+  /** It is a message to whoever watches the property: nothing that stays, and nothing that a filter looks at. */
+  readonly letter?: { readonly mayTell: (account: string | undefined) => boolean };
   event(reason: "live" | "snapshot"): TidingsEvent;
 }
 
@@ -88,12 +91,32 @@ export function nodeChange(fact: Fact, address: Address, deps: ChangeDeps): Chan
   };
 }
 
+/** A message to those who watch a property. */
+export function letterChange({ letter, subject, event }: Arrived, property: string, rights: Rights): Change {
+  const { position, box } = letter;
+  return {
+    subject,
+    address: box.address,
+    name: property,
+    position,
+    revision: position,
+    born: position,
+    past: undefined,
+    value: null,
+    isThere: true,
+    audience: rights.audience(letter, property),
+    letter: { mayTell: (account) => rights.isOpenTo(letter, account) },
+    event,
+  };
+}
+
 export function share(
   event: TidingsEvent,
   position: number,
   cursor: string,
   storedMs: number | undefined,
+  mayTell?: SharedEvent["mayTell"],
 ): SharedEvent {
   const json = JSON.stringify(event);
-  return { event, json, size: json.length, position, cursor, storedMs, framed: undefined };
+  return { event, json, size: json.length, position, cursor, storedMs, mayTell, framed: undefined };
 }

@@ -1,19 +1,20 @@
 // Coming: what a reader has yet to be told of that it is live: all that its stream began with, and subscriptions that came later.
 // In: watches as they are added and as they come live. Out: whether the last of those that belong together is there. Never: a word twice.
+import type { Inbox } from "./inbox.ts";
 import type { Watch } from "./watch.ts";
 
 export class Coming {
-  #first = new Set<Watch>();
+  #first = new Set<Watch | Inbox>();
   /** By subscription: of a group that is watched many come together. */
-  readonly #later = new Map<string, Set<Watch>>();
+  readonly #later = new Map<string, Set<Watch | Inbox>>();
 
   /** What the stream begins with, or begins anew with. */
-  begin(watches: Iterable<Watch>): void {
+  begin(watches: Iterable<Watch | Inbox>): void {
     this.#first = new Set(watches);
     this.#later.clear();
   }
 
-  add(watch: Watch): void {
+  add(watch: Watch | Inbox): void {
     const key = watch.id ?? "";
     const beside = this.#later.get(key);
     if (beside) beside.add(watch);
@@ -21,7 +22,7 @@ export class Coming {
   }
 
   /** @returns whether it was the last of those that the stream began with, or of its subscription */
-  take(watch: Watch): "all" | "one" | undefined {
+  take(watch: Watch | Inbox): "all" | "one" | undefined {
     if (this.#first.delete(watch)) return this.#first.size === 0 ? "all" : undefined;
     const key = watch.id ?? "";
     const beside = this.#later.get(key);

@@ -1,20 +1,21 @@
-// Floors: where a reader would have to go on because of each watch that is not live yet.
+// Floors: where a reader would have to go on because of each watch, and of the inbox, while it is not live.
 // In: watches that begin and such as come live. Out: the lowest cursor of them all. Never: a cursor past something that a reader has yet to be shown.
 import type { Start } from "./history.ts";
+import type { Inbox } from "./inbox.ts";
 import type { Watch } from "./watch.ts";
 
 export class Floors {
-  readonly #starts = new Map<Watch, Start>();
+  readonly #starts = new Map<Watch | Inbox, Start>();
   /** How many watches begin there: thousands that came together share one. */
   readonly #counts = new Map<Start, number>();
 
-  set(watch: Watch, start: Start): void {
+  set(watch: Watch | Inbox, start: Start): void {
     this.delete(watch);
     this.#starts.set(watch, start);
     this.#counts.set(start, (this.#counts.get(start) ?? 0) + 1);
   }
 
-  delete(watch: Watch): void {
+  delete(watch: Watch | Inbox): void {
     const start = this.#starts.get(watch);
     if (start === undefined) return;
     this.#starts.delete(watch);

@@ -2,12 +2,13 @@
 // In: facts, in log order. Out: each change to whoever watches that node. Never: a cost for facts that nobody watches, beyond a look-up.
 import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
+import type { Arrived, Messages } from "../messages/messages.ts";
 import type { Book, Turn } from "../policy/policies.ts";
 import type { Retyping, Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
-import { type Change, type ChangeDeps, nodeChange, propertyChange, share } from "./change.ts";
+import { type Change, type ChangeDeps, letterChange, nodeChange, propertyChange, share } from "./change.ts";
 import type { History } from "./history.ts";
 import type { SharedEvent } from "./session.ts";
 import { nodeKey, placeKey, type Target, treeKey } from "./target.ts";
@@ -47,6 +48,7 @@ export interface HubDeps extends ChangeDeps {
   readonly visibilities: Pick<Visibilities, "listen">;
   readonly follower: Follower;
   readonly history: History;
+  readonly messages: Pick<Messages, "mail" | "rights">;
 }
 
 /** A node, or all nodes of an account, that somebody watches. */
@@ -83,26 +85,43 @@ export function openHub(deps: HubDeps): Hub {
     if (fact.groupEnd === fact.position) position = fact.position;
     const key = nodeKey(fact.subject);
     const kind = fact.subject.slice(key.length + 1, fact.subject.lastIndexOf("."));
-    if (kind !== "property" && kind !== "node") {
+    if (kind !== "property" && kind !== "node" && kind !== "interest") {
       if (kind === "subscription" || kind === "watcher") subscribers.get(key)?.(fact);
       return;
     }
     const at = places.get(key);
     const above = trees === 0 ? undefined : places.get(treeKey(key));
     if (at === undefined && above === undefined) return;
-    const address = addressOf(fact, at);
-    const change =
-      kind === "property"
-        ? propertyChange(fact, address, nameOf(fact.subject), deps)
-        : nodeChange(fact, address, deps);
+    const change = changeOf(fact, kind, at);
+    if (change === undefined) return;
+    const { revision, letter } = change;
     const cursorAt = position;
     let shared: SharedEvent | undefined;
     const once = (): SharedEvent => {
-      shared ??= share(change.event("live"), change.revision, history.cursor(cursorAt), fact.timeMs);
+      shared ??= share(
+        change.event("live"),
+        revision,
+        history.cursor(cursorAt),
+        fact.timeMs,
+        letter?.mayTell,
+      );
       return shared;
     };
     if (at) tell(at, change, once);
     if (above) tell(above, change, once);
+  }
+
+  function changeOf(fact: Fact, kind: string, at: Place | undefined): Change | undefined {
+    if (kind === "interest") {
+      const arrived = deps.messages.mail.ofInterest(fact);
+      const property = arrived?.letter.interest;
+      return property === undefined
+        ? undefined
+        : letterChange(arrived as Arrived, property, deps.messages.rights);
+    }
+    const address = addressOf(fact, at);
+    if (kind === "node") return nodeChange(fact, address, deps);
+    return propertyChange(fact, address, nameOf(fact.subject), deps);
   }
 
   function addressOf(fact: Fact, at: Place | undefined): Address {
@@ -111,7 +130,12 @@ export function openHub(deps: HubDeps): Hub {
   }
 
   function tell(place: Place, change: Change, shared: () => SharedEvent): void {
-    const { subject, revision } = change;
+    const { subject, revision, letter } = change;
+    if (letter) {
+      const arrival = { change, previous: null, shared };
+      for (const listening of place.listeners) listening.take(arrival);
+      return;
+    }
     // A renewal, or the end of a view that another one hides, is nothing that a reader could see;
     // but it may have taken the place of a fact that was, before the feed came to it.
     if (revision <= (place.revisions.get(subject) ?? 0)) return;

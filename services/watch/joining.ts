@@ -1,12 +1,12 @@
 // Joining: what the log shows of a watch's target, before the watch is live.
-// In: a target, the log. Out: its changes in log order, and what the feed must not tell again. Never: a decision about who may see them before the moment in which they are told.
+// In: a target, the log. Out: its changes in log order, and what the feed must not tell again. Never: a decision about who may see them; that is made in the moment in which they are told.
 import type { Soon } from "../core/soon.ts";
+import type { Messages } from "../messages/messages.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { placeOf } from "../store/subjects.ts";
-import { type Change, type ChangeDeps, nodeChange, propertyChange } from "./change.ts";
+import { type Change, type ChangeDeps, letterChange, nodeChange, propertyChange } from "./change.ts";
 import type { Hub } from "./hub.ts";
 import { logFilters } from "./target.ts";
-import type { Teller } from "./teller.ts";
 import type { Watch } from "./watch.ts";
 
 export interface JoinDeps extends ChangeDeps {
@@ -14,6 +14,7 @@ export interface JoinDeps extends ChangeDeps {
   readonly hub: Hub;
   /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
   readonly settle: (fact: Fact) => Soon<Fact | undefined>;
+  readonly messages: Pick<Messages, "mail" | "rights">;
   /** Resolves once this broker knows what was decided up to a position. */
   readonly known: (position: number) => Soon<void>;
 }
@@ -45,25 +46,18 @@ export async function join(watch: Watch, deps: JoinDeps): Promise<Joined> {
   changes.sort((a, b) => a.position - b.position);
   // A block may lie before what was read.
   await known(newest);
-  return { changes, position, ahead };
+  return { changes: [...changes, ...(await lettersOf(watch, position, deps))], position, ahead };
 }
 
-/** Tells what the snapshot shows, and takes back what it does not show any more. */
-export function show(
-  { changes, position }: Joined,
-  watch: Watch,
-  teller: Teller,
-  onNode: ((watch: Watch, change: Change) => void) | undefined,
-): void {
-  const hidden: Change[] = [];
-  for (const change of changes) {
-    const owed = watch.owes(change);
-    if (owed === undefined) continue;
-    if (change.name === "") onNode?.(watch, change);
-    if (owed === "removal") hidden.push(change);
-    else teller.present(change, owed);
-  }
-  teller.hide(hidden, (change) => watch.hiddenSince(change) || position);
+/** Messages to those who watch, sent while this reader was away. */
+async function lettersOf(watch: Watch, upTo: number, { messages }: JoinDeps): Promise<readonly Change[]> {
+  const { mail, rights } = messages;
+  const { target, lettersAfter } = watch;
+  const owed = mail
+    .interests(target, lettersAfter, upTo)
+    .filter(({ box, interest = "" }) => watch.covers(box.address, interest));
+  const found = await mail.read(owed);
+  return found.map((arrived) => letterChange(arrived, arrived.letter.interest ?? "", rights));
 }
 
 function changeOf(fact: Fact, deps: ChangeDeps): Change {

@@ -256,7 +256,7 @@ export class Own {
     if (this.#isStanding(kept, node, "blocked")) this.#end(kept, "blocked");
     else {
       const isKept = kept.stored !== undefined;
-      const target = { node, depth, properties, filter, disclosed, isKept };
+      const target = { node, depth, properties, filter, disclosed, isKept, made: kept.stored?.made };
       const from = this.#asDecided(kept, target, start);
       kept.watch = this.#stream.add(target, from, kept.id);
       if (depth !== "0") this.#gather(kept, target, start, from);

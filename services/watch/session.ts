@@ -15,6 +15,8 @@ export interface SharedEvent {
   readonly json: string;
   /** When the fact was stored, in ms; undefined for events that no fact stands behind. */
   readonly storedMs: number | undefined;
+  /** Whether an account may still be told of it, where that must be asked once more when it is taken. */
+  readonly mayTell: ((account: string | undefined) => boolean) | undefined;
   /** The event as one transport writes it, once the first of its streams has written it. */
   framed: Buffer | undefined;
 }

@@ -5,11 +5,12 @@ import type { Turn } from "../policy/policies.ts";
 import type { Change } from "./change.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { History, Start } from "./history.ts";
+import type { InboxDeps } from "./inbox.ts";
 import type { JoinDeps } from "./joining.ts";
 import type { Tally } from "./session.ts";
 import type { Watch, WatchOwner } from "./watch.ts";
 
-export interface StreamDeps extends JoinDeps {
+export interface StreamDeps extends JoinDeps, InboxDeps {
   readonly tally: Tally;
   /** How long after it was stored an event was handed to its transport, in ms. */
   readonly onSent: (afterMs: number) => void;

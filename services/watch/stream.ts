@@ -1,28 +1,28 @@
 // A stream: one reader, all that it watches, and what it is owed.
-// In: watches, arrivals from the hub, snapshots from the log. Out: deliveries, when the transport asks for them. Never: more of a snapshot in memory than the reader has room for.
+// In: watches, an inbox, arrivals from the hub, snapshots from the log. Out: deliveries, when the transport asks for them. Never: more of a snapshot in memory than the reader has room for.
 //
 // The transport pulls: when nothing is owed, the next watches are joined. Until the last of them is live, every delivery
 // carries the cursor that the reader came with, so that whoever is cut off in the middle of a snapshot gets it again.
-import type { Address } from "../core/address.ts";
+import { type Address, rootOf } from "../core/address.ts";
 import type { TidingsEvent } from "../core/event.ts";
-import type { Caller } from "../core/principal.ts";
+import type { Caller, Principal } from "../core/principal.ts";
+import type { Arrived } from "../messages/messages.ts";
 import type { Turn } from "../policy/policies.ts";
 import { Coming } from "./coming.ts";
 import { Floors } from "./floors.ts";
 import type { Start } from "./history.ts";
 import type { Arrival } from "./hub.ts";
-import { join, show } from "./joining.ts";
-import { type Delivery, Session } from "./session.ts";
+import { Inbox, type InboxOwner } from "./inbox.ts";
+import { Joins } from "./joins.ts";
+import { present } from "./presenting.ts";
+import { type Delivery, queuedMax, Session } from "./session.ts";
 import type { StreamDeps, StreamOptions } from "./stream-options.ts";
 import type { Target } from "./target.ts";
 import { Teller } from "./teller.ts";
 import { type Turned, Watch, type WatchOwner } from "./watch.ts";
 
-/** Snapshots that one stream takes at a time. */
-const joinedAtOnce = 8;
-const retryDelayMs = 500;
-
-export class Stream implements WatchOwner, Disposable {
+export class Stream implements WatchOwner, InboxOwner, Disposable {
+  takes = 0;
   readonly caller: Caller;
   readonly via: string;
   readonly access: WatchOwner["access"];
@@ -31,19 +31,17 @@ export class Stream implements WatchOwner, Disposable {
   readonly #session: Session;
   readonly #teller: Teller;
   readonly #watches = new Set<Watch>();
-  /** Watches whose snapshot is still to be taken. */
-  #waiting: Watch[] = [];
-  #joining = 0;
+  #inbox: Inbox | undefined;
+  /** Those whose snapshot is still to be taken. */
+  readonly #joins: Joins<Watch | Inbox>;
   /** Where to resume because of each watch that is not live yet. */
   readonly #floors = new Floors();
-  /** Watches that were live and take another snapshot, of what was granted in addition. */
-  readonly #again = new Set<Watch>();
+  /** Of those, such as the reader has yet to be told of that they are live. */
   readonly #coming = new Coming();
-  #opened = Promise.withResolvers<void>();
+  /** Those that were live and take another snapshot: of what was granted in addition, of what its reader was too slow for. */
+  readonly #again = new Set<Watch | Inbox>();
   #hasBegun = false;
-  #isOpen = false;
   #ended = false;
-  #retry: NodeJS.Timeout | undefined;
 
   constructor(deps: StreamDeps, options: StreamOptions) {
     this.#deps = deps;
@@ -54,8 +52,12 @@ export class Stream implements WatchOwner, Disposable {
     this.#session = new Session(options.start.text, () => this.#reset(), deps.tally);
     const reader = options.caller?.address.text ?? "anonymous";
     this.#teller = new Teller(this.#session, deps, reader, options.start.position ?? 0);
-    // Nobody may be waiting for it.
-    this.#opened.promise.catch(() => undefined);
+    this.#joins = new Joins({
+      hasRoom: () => this.#session.isEmpty,
+      bring: (next, attempt) =>
+        next instanceof Inbox ? this.#collect(next, attempt) : this.#join(next, attempt),
+      onReady: options.onReady,
+    });
     this.#session.hold(options.start.text);
   }
 
@@ -63,13 +65,18 @@ export class Stream implements WatchOwner, Disposable {
   async open(): Promise<void> {
     this.#hasBegun = true;
     if (this.#options.start.isLost) this.#tellOfStream("reset");
-    this.#coming.begin(this.#watches);
+    const all = [...this.#all()];
+    this.#coming.begin(all);
     this.#holdLowest();
-    if (this.#watches.size === 0) this.#tellOfStream("live");
-    this.#pump();
-    if (this.#joining === 0) this.#opened.resolve();
-    await this.#opened.promise;
-    this.#isOpen = true;
+    if (all.length === 0) this.#tellOfStream("live");
+    await this.#joins.open();
+  }
+
+  /** Before it begins: the messages of its caller come along. */
+  addInbox({ address }: Principal, start: Start): void {
+    this.#inbox = new Inbox(this, rootOf(address), start, this.#deps);
+    this.#floors.set(this.#inbox, start);
+    this.#joins.push(this.#inbox);
   }
 
   /** @param start where the reader left off with it. @param isLate it belongs to what the reader has been shown before */
@@ -78,7 +85,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#watches.add(watch);
     this.#deps.hub.add(watch);
     this.#floors.set(watch, start);
-    this.#waiting.push(watch);
+    this.#joins.push(watch);
     if (start.isLost && !this.#options.start.isLost) this.#tellOfStream("reset", watch);
     if (!this.#hasBegun) return watch;
     if (!isLate) this.#coming.add(watch);
@@ -93,7 +100,7 @@ export class Stream implements WatchOwner, Disposable {
     this.#deps.doorkeeper.leave(watch);
     watch.stage = "ended";
     this.#deps.hub.remove(watch);
-    this.#waiting = this.#waiting.filter((one) => one !== watch);
+    this.#joins.withdraw(watch);
     this.#floors.delete(watch);
     this.#again.delete(watch);
     if (wasJoining && this.#hasBegun) this.#joined(watch, false);
@@ -107,8 +114,11 @@ export class Stream implements WatchOwner, Disposable {
 
   /** Everything that is owed now. When nothing is, the next part of the snapshot is fetched. */
   take(): readonly Delivery[] {
-    const deliveries = this.#session.take();
-    if (deliveries.length === 0) this.#pump();
+    const owed = this.#session.take();
+    this.takes++;
+    const account = this.caller?.address.text;
+    const deliveries = owed.filter(({ shared }) => shared.mayTell?.(account) ?? true);
+    if (deliveries.length === 0) this.#joins.pump();
     const storedMs = deliveries[0]?.shared.storedMs;
     if (storedMs !== undefined) this.#deps.onSent(this.#deps.now() - storedMs);
     return deliveries;
@@ -162,6 +172,25 @@ export class Stream implements WatchOwner, Disposable {
     if (change.name === "") this.#joinAgain(watch, change.position, change.position);
   }
 
+  /** There is room for any one message besides. */
+  get isBehind(): boolean {
+    return this.#session.waiting > queuedMax / 2;
+  }
+
+  deliver(inbox: Inbox, message: Arrived, when: "live" | "waiting"): void {
+    const { position } = message.letter;
+    if (when === "waiting") {
+      this.#floors.set(inbox, { text: this.#deps.history.cursor(position), position, isLost: false });
+      this.#holdLowest();
+    }
+    this.#teller.message(message, when);
+    this.#options.onTouched();
+  }
+
+  behind(inbox: Inbox, position: number): void {
+    this.#joinAgain(inbox, position, position - 1);
+  }
+
   stopped(watch: Watch): void {
     this.#options.onStopped?.(watch);
     this.drop(watch);
@@ -185,14 +214,14 @@ export class Stream implements WatchOwner, Disposable {
 
   [Symbol.dispose](): void {
     this.#ended = true;
-    clearTimeout(this.#retry);
     for (const watch of this.#watches) {
       watch.stage = "ended";
       this.#deps.hub.remove(watch);
       this.#deps.doorkeeper.leave(watch);
     }
     this.#watches.clear();
-    this.#opened.resolve();
+    this.#inbox?.[Symbol.dispose]();
+    this.#joins[Symbol.dispose]();
   }
 
   #takeBack(lost: Turned["lost"], position: number): void {
@@ -201,45 +230,19 @@ export class Stream implements WatchOwner, Disposable {
     this.#options.onTouched();
   }
 
-  #pump(): void {
-    if (this.#ended || !this.#session.isEmpty) return;
-    while (this.#joining < joinedAtOnce) {
-      const watch = this.#waiting.shift();
-      if (watch === undefined) return;
-      this.#joining++;
-      void this.#start(watch);
+  /** A part at a time, as the reader takes it. */
+  async #collect(inbox: Inbox, attempt: number): Promise<void> {
+    const isAll = await inbox.collect(attempt);
+    if (isAll) this.#joined(inbox, true);
+    else if (isAll === false) {
+      inbox.stage = "waiting";
+      this.#joins.push(inbox);
     }
-  }
-
-  async #start(watch: Watch): Promise<void> {
-    const attempt = watch.begin();
-    try {
-      await this.#join(watch, attempt);
-    } catch (error) {
-      if (!this.#isOpen) this.#opened.reject(error);
-      else if (watch.isAt(attempt)) this.#tryAgain(watch);
-    }
-    this.#joining--;
-    if (this.#joining === 0) this.#opened.resolve();
-    if (!this.#ended && this.#isOpen) this.#options.onReady();
-  }
-
-  /** The store does not answer; it will. */
-  #tryAgain(watch: Watch): void {
-    watch.stage = "waiting";
-    this.#waiting.push(watch);
-    this.#retry = setTimeout(() => this.#options.onReady(), retryDelayMs);
   }
 
   async #join(watch: Watch, attempt: number): Promise<void> {
-    const joined = await join(watch, this.#deps);
-    // Where nobody is yet, nobody can be told of it.
-    const isThere = joined.changes.some(({ name, isThere }) => name === "" && isThere);
-    if (isThere && watch.isAt(attempt)) await this.#deps.doorkeeper.admit(watch);
-    // It may have been dropped in the very moment in which its snapshot was done.
-    if (!watch.isAt(attempt)) return;
-    show(joined, watch, this.#teller, this.#options.onNode);
-    watch.goLive(joined.position, joined.ahead);
+    const { onNode = () => undefined } = this.#options;
+    if (!(await present(watch, attempt, this.#teller, this.#deps, onNode))) return;
     // What came meanwhile may have made it begin anew: then it is not there yet.
     if (watch.isWaiting) this.#again.delete(watch);
     else this.#joined(watch, true);
@@ -249,17 +252,17 @@ export class Stream implements WatchOwner, Disposable {
    * Its reader goes on from before something that came until it has been shown what that brought.
    * @param known up to where its reader knows what was there
    */
-  #joinAgain(watch: Watch, position: number, known: number | undefined): void {
+  #joinAgain(watch: Watch | Inbox, position: number, known: number | undefined): void {
     const start = { text: this.#deps.history.cursor(position - 1), position: known, isLost: false };
     watch.restart(start, false);
     this.#again.add(watch);
     this.#floors.set(watch, start);
-    this.#waiting.push(watch);
+    this.#joins.push(watch);
     this.#holdLowest();
     this.#options.onReady();
   }
 
-  #joined(watch: Watch, isThere: boolean): void {
+  #joined(watch: Watch | Inbox, isThere: boolean): void {
     this.#floors.delete(watch);
     this.#holdLowest();
     const isAgain = this.#again.delete(watch);
@@ -273,14 +276,15 @@ export class Stream implements WatchOwner, Disposable {
     this.#session.drop();
     // Whoever has forgotten what it knew, as a reset asks, must not resume from what it once knew.
     const start = { text: this.#deps.history.cursor(0), position: undefined, isLost: false };
-    this.#waiting = [];
+    this.#joins.clear();
     this.#again.clear();
-    for (const watch of this.#watches) {
-      watch.restart(start, true);
-      this.#floors.set(watch, start);
-      this.#waiting.push(watch);
+    const all = [...this.#all()];
+    this.#coming.begin(all);
+    for (const one of all) {
+      one.restart(start, true);
+      this.#floors.set(one, start);
+      this.#joins.push(one);
     }
-    this.#coming.begin(this.#watches);
     this.#holdLowest();
     this.#tellOfStream("reset");
   }
@@ -291,7 +295,11 @@ export class Stream implements WatchOwner, Disposable {
     else this.#session.hold(lowest.text);
   }
 
-  #tellOfStream(kind: "live" | "reset" | "bookmark", watch?: Watch): void {
+  #all(): readonly (Watch | Inbox)[] {
+    return this.#inbox ? [this.#inbox, ...this.#watches] : [...this.#watches];
+  }
+
+  #tellOfStream(kind: "live" | "reset" | "bookmark", watch?: Watch | Inbox): void {
     this.#teller.ofStream(kind, watch);
     this.#options.onTouched();
   }

@@ -19,6 +19,8 @@ export interface Target {
   readonly isGathered?: boolean;
   /** Whether it is one of the watcher's contacts, watched as a whole. */
   readonly isOfRoster?: boolean;
+  /** Where in the log it was first kept: from there on messages to its watchers wait for it. */
+  readonly made?: number | undefined;
 }
 
 /** What selects the target's facts, and those of nodes beside it, from the log. */

@@ -2,19 +2,24 @@
 // In: changes, losses, events of the stream itself. Out: deliveries in the session, each with its cursor. Never: a decision about what is owed.
 import { randomBytes } from "node:crypto";
 import { streamEvent, type TidingsEvent } from "../core/event.ts";
+import type { Arrived, Messages } from "../messages/messages.ts";
 import { type Change, share } from "./change.ts";
 import type { History } from "./history.ts";
 import type { Hub } from "./hub.ts";
 import { removal, removals } from "./removals.ts";
-import type { Session } from "./session.ts";
+import type { Session, SharedEvent } from "./session.ts";
 import type { Watch } from "./watch.ts";
 
 export interface TellerDeps {
   readonly epoch: string;
   readonly hub: Hub;
   readonly history: History;
+  readonly messages: Pick<Messages, "rights">;
   readonly now: () => number;
 }
+
+/** A message that many are told at once is encoded once. */
+const sharedMessages = new WeakMap<Arrived, SharedEvent>();
 
 export class Teller {
   readonly #session: Session;
@@ -39,7 +44,7 @@ export class Teller {
   }
 
   /** An event of the stream itself. */
-  ofStream(kind: "live" | "reset" | "bookmark", watch?: Watch): void {
+  ofStream(kind: "live" | "reset" | "bookmark", watch?: Pick<Watch, "id">): void {
     const id = `${this.#deps.epoch}-${randomBytes(9).toString("base64url")}`;
     const data: Record<string, string> = watch?.id === undefined ? {} : { subscription: watch.id };
     const event = streamEvent(kind, this.#reader, id, this.#deps.now(), data);
@@ -49,7 +54,27 @@ export class Teller {
 
   /** What a snapshot shows. */
   present(change: Change, as: "live" | "snapshot"): void {
-    this.#session.present(change.subject, share(change.event(as), change.revision, this.cursor(), undefined));
+    const { subject, revision, letter } = change;
+    const shared = share(change.event(as), revision, this.cursor(), undefined, letter?.mayTell);
+    this.#session.present(subject, shared);
+  }
+
+  /** A message to its reader. */
+  message(message: Arrived, when: "live" | "waiting"): void {
+    const shared = sharedMessages.get(message) ?? this.#share(message);
+    if (when === "live") this.#session.offer(message.subject, shared);
+    else this.#session.present(message.subject, shared);
+  }
+
+  #share(message: Arrived): SharedEvent {
+    const { letter, timeMs } = message;
+    const { history, messages } = this.#deps;
+    const mayTell = (account: string | undefined): boolean =>
+      account !== undefined && messages.rights.mayTell(letter, account);
+    const cursor = history.cursor(letter.position);
+    const shared = share(message.event(), letter.position, cursor, timeMs, mayTell);
+    sharedMessages.set(message, shared);
+    return shared;
   }
 
   /**

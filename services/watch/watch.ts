@@ -9,6 +9,7 @@ import { placeOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
 import type { Start } from "./history.ts";
 import type { Arrival, Listening } from "./hub.ts";
+import { Progress } from "./progress.ts";
 import { reaches, type Target } from "./target.ts";
 
 /** Waiting: its snapshot is still to be taken. Joining: it is being taken. Live: what the hub brings is told. */
@@ -19,6 +20,8 @@ export interface WatchOwner {
   /** How its reader reads: poll, sse, websocket. */
   readonly via: string;
   readonly access: Pick<Access, "hiddenSince" | "hasChanged" | "hasLifted" | "hasGrown" | "audience">;
+  /** How often its reader has taken all that it was owed. */
+  readonly takes: number;
   now(): number;
   tell(watch: Watch, arrival: Arrival): void;
   /** The watch's filter took too long. */
@@ -52,6 +55,8 @@ export class Watch implements Listening {
   noticeId: string | undefined;
   readonly #owner: WatchOwner;
   readonly #matches: (name: string) => boolean;
+  /** Messages to those who watch; whoever just came is owed none of before. */
+  readonly #letters: Progress;
   /** Revisions of the properties that its reader knows, by subject. */
   #told: Map<string, number> | undefined;
   /** What the hub brought while the snapshot was being taken: the last of each property. */
@@ -69,6 +74,12 @@ export class Watch implements Listening {
     this.start = start;
     this.look = { caller: owner.caller, via: owner.via, disclosed: target.disclosed ?? nothingDisclosed };
     this.#matches = matchNames(target.properties);
+    this.#letters = new Progress(start.position ?? target.made ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Messages to those who watch are owed from beyond this position on. */
+  get lettersAfter(): number {
+    return this.#letters.told;
   }
 
   take(arrival: Arrival): void {
@@ -125,7 +136,9 @@ export class Watch implements Listening {
     this.stage = "waiting";
     this.start = start;
     this.#held = undefined;
-    if (forgets) this.#told = undefined;
+    if (!forgets) return;
+    this.#told = undefined;
+    this.#letters.back(this.#owner.takes);
   }
 
   /** Revisions of the properties that its reader knows by it and by none of the others, by subject. */
@@ -142,6 +155,7 @@ export class Watch implements Listening {
   owes(change: Change): Owed {
     const { subject, name, isThere, revision } = change;
     if (!this.covers(change.address, name)) return undefined;
+    if (change.letter) return change.audience(this.look) ? "live" : undefined;
     const knew = this.#told?.get(subject);
     if (!change.audience(this.look)) {
       this.#told?.delete(subject);
@@ -158,6 +172,7 @@ export class Watch implements Listening {
     this.#from = from;
     this.#ahead = ahead.size === 0 ? undefined : new Map(ahead);
     this.stage = "live";
+    this.#letters.tell(from, this.#owner.takes);
     const held = this.#held;
     this.#held = undefined;
     for (const arrival of held?.values() ?? []) this.take(arrival);
@@ -234,10 +249,11 @@ export class Watch implements Listening {
 
   #pass(arrival: Arrival): void {
     const { change } = arrival;
-    const { name } = change;
-    if (!this.covers(change.address, name) || !change.audience(this.look) || !this.#passes(change, arrival))
-      return;
-    this.#knows(change);
+    const { name, letter } = change;
+    if (!this.covers(change.address, name) || !change.audience(this.look)) return;
+    if (letter) this.#letters.tell(change.position, this.#owner.takes);
+    else if (this.#passes(change, arrival)) this.#knows(change);
+    else return;
     this.#owner.tell(this, arrival);
   }
 }

@@ -2,9 +2,10 @@
 // In: callers, what they watch, where they left off. Out: streams that a transport drains. Never: a stream that outlives its disposal.
 import { type Address, rootOf } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
-import type { Caller } from "../core/principal.ts";
+import { allows, type Caller } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Members } from "../groups/groups.ts";
+import type { Messages } from "../messages/messages.ts";
 import type { Book } from "../policy/policies.ts";
 import { type Access, nothingDisclosed, type Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
@@ -96,6 +97,7 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing" | "own"> 
   readonly access: Access;
   readonly doorkeeper: Pick<Doorkeeper, "admit" | "leave">;
   readonly notices: Pick<Notices, "of">;
+  readonly messages: Pick<Messages, "mail" | "rights">;
   /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
   readonly settle: (fact: Fact) => Soon<Fact | undefined>;
   readonly now: () => number;
@@ -107,7 +109,7 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing" | "own"> 
 const bookmarkMs = 30_000;
 
 export function openWatching(deps: WatchDeps): Watching {
-  const { log, follower, history, subscriptions, access, now } = deps;
+  const { log, follower, history, subscriptions, access, messages, now } = deps;
   const { epoch } = log;
   const { audience } = access;
   const hub = openHub({
@@ -116,6 +118,7 @@ export function openWatching(deps: WatchDeps): Watching {
     visibilities: deps.visibilities,
     follower,
     history,
+    messages,
     audience,
   });
   const ready = new Map<Stream, () => void>();
@@ -158,6 +161,8 @@ export function openWatching(deps: WatchDeps): Watching {
     access,
     doorkeeper: deps.doorkeeper,
     known: follower.known,
+    messages,
+    caughtUp: follower.caughtUp,
   };
 
   async function open({
@@ -221,6 +226,8 @@ export function openWatching(deps: WatchDeps): Watching {
       const ofRoster = caller ? startOfSome(start, deps.book.of(caller.address.text).changed) : start;
       for (const target of targets) stream.add(target, target.isOfRoster ? ofRoster : start);
       if (own && caller) {
+        // Nothing of before is shown anew because somebody who is watched has decided anew.
+        if (allows(caller.scopes, "message")) stream.addInbox(caller, left);
         const { held, ended } = await subscriptions.of(caller.address);
         // One that was made after an unblock must not end by the block.
         await follower.known(Math.max(0, ...held.map(({ position }) => position)));

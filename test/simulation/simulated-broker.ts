@@ -2,6 +2,7 @@
 // In: a network. Out: its services. Never: an answer after it was killed.
 import { decodeProperty } from "../../services/core/fact.ts";
 import { openMembers } from "../../services/groups/groups.ts";
+import { openMessages } from "../../services/messages/messages.ts";
 import { openPolicies } from "../../services/policy/policies.ts";
 import {
   nothingDisclosed,
@@ -66,6 +67,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     },
   });
   const { access, settle } = properties;
+  const messages = openMessages({ domain: "example.com", log, follower, members, access, now });
   const history = openHistory({ log, follower, domain: "example.com", now });
   const watching = openWatching({
     log,
@@ -79,6 +81,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     access,
     doorkeeper: { admit: () => undefined, leave: () => undefined },
     notices: { of: async () => [] },
+    messages,
     own: async () => nothingDisclosed,
     standing: {
       of: async () => "active",

@@ -9,6 +9,7 @@ const event = (position: number, size = 100): SharedEvent => ({
   size,
   json: "{}",
   storedMs: undefined,
+  mayTell: undefined,
   framed: undefined,
 });
 

@@ -1,0 +1,34 @@
+// Presenting: a watch is shown what is there, and is live from then on.
+// In: a watch that joins, what the log shows of its target. Out: deliveries in its stream. Never: a first value before the owner's notice.
+import type { Change } from "./change.ts";
+import { type JoinDeps, join } from "./joining.ts";
+import type { StreamDeps } from "./stream-options.ts";
+import type { Teller } from "./teller.ts";
+import type { Watch } from "./watch.ts";
+
+/** @returns false when something came between, so that this attempt does not count */
+export async function present(
+  watch: Watch,
+  attempt: number,
+  teller: Teller,
+  deps: JoinDeps & Pick<StreamDeps, "doorkeeper">,
+  onNode: (watch: Watch, change: Change) => void,
+): Promise<boolean> {
+  const joined = await join(watch, deps);
+  // Where nobody is yet, nobody can be told of it.
+  const isThere = joined.changes.some(({ name, isThere }) => name === "" && isThere);
+  if (isThere && watch.isAt(attempt)) await deps.doorkeeper.admit(watch);
+  // It may have been dropped in the very moment in which its snapshot was done.
+  if (!watch.isAt(attempt)) return false;
+  const hidden: Change[] = [];
+  for (const change of joined.changes) {
+    const owed = watch.owes(change);
+    if (owed === undefined) continue;
+    if (change.name === "") onNode(watch, change);
+    if (owed === "removal") hidden.push(change);
+    else teller.present(change, owed);
+  }
+  teller.hide(hidden, (change) => watch.hiddenSince(change) || joined.position);
+  watch.goLive(joined.position, joined.ahead);
+  return true;
+}
