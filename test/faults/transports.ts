@@ -32,7 +32,7 @@ export const transports: Readonly<Record<string, Transport>> = { sse, eventSourc
 
 const types = [
   ...["property.changed", "property.removed", "node.registered", "subscription.active"],
-  ...["stream.live", "stream.bookmark", "stream.reset"],
+  ...["stream.live", "stream.bookmark", "stream.reset", "message.received"],
 ].map((type) => `dev.tidings.${type}`);
 
 /** Comes with Last-Event-ID, as a client that reconnects by itself. */
