@@ -25,7 +25,7 @@ export interface InboxOwner {
   /** As much waits for the reader as should. */
   readonly isBehind: boolean;
   deliver(inbox: Inbox, message: Arrived, when: "live" | "waiting"): void;
-  announce(event: TidingsEvent): void;
+  announce(event: TidingsEvent, position: number): void;
   /** From before this position on it is told by what waits. */
   behind(inbox: Inbox, position: number): void;
 }
@@ -72,7 +72,7 @@ export class Inbox implements Recipient, Disposable {
   confirmed(receipt: ReceiptAt): void {
     if (this.stage === "ended" || this.#owesReceipts) return;
     this.#receipts.tell(receipt.position, this.#owner.takes);
-    this.#owner.announce(receiptEvent({ ...receipt, sender: this.#account.text }));
+    this.#owner.announce(receiptEvent({ ...receipt, sender: this.#account.text }), receipt.position);
   }
 
   begin(): number {

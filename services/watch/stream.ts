@@ -124,10 +124,10 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     return deliveries;
   }
 
-  /** Owes the reader an event that is no property's. */
-  announce(event: TidingsEvent): void {
+  /** Owes the reader an event that is no property's. @param position of its fact, if the hub has yet to come to it */
+  announce(event: TidingsEvent, position?: number): void {
     if (this.#ended) return;
-    this.#teller.announce(event);
+    this.#teller.announce(event, position);
     this.#options.onTouched();
   }
 

@@ -37,9 +37,9 @@ export class Teller {
     this.#from = from;
   }
 
-  /** An event that is no property's. */
-  announce(event: TidingsEvent): void {
-    const shared = share(event, ++this.#announced, this.cursor(), undefined);
+  /** An event that is no property's. @param position of the fact that it tells of, where the hub has yet to come to it */
+  announce(event: TidingsEvent, position = 0): void {
+    const shared = share(event, ++this.#announced, this.#cursorAt(position), undefined);
     this.#session.offer(`announced ${this.#announced}`, shared);
   }
 
