@@ -12,10 +12,10 @@ import { until } from "../store/embedded.ts";
 import { transports } from "./transports.ts";
 
 const total = isFull ? 10_000 : 300;
-const kills = isFull ? 12 : 3;
+const kills = isFull ? 12 : 2;
 const pens = 8;
 const recipientsMany = isFull ? 8 : 3;
-const victims = ["broker", "store", "both"] as const;
+const victims = ["both", "store", "broker"] as const;
 /** Of so many one is gone soon. */
 const everyShort = 25;
 const shortSeconds = 1.5;
