@@ -2,6 +2,7 @@
 // In: watches that begin and such as come live. Out: the lowest cursor of them all. Never: a cursor past something that a reader has yet to be shown.
 import type { Start } from "./history.ts";
 import type { Inbox } from "./inbox.ts";
+import type { Session } from "./session.ts";
 import type { Watch } from "./watch.ts";
 
 export class Floors {
@@ -28,13 +29,14 @@ export class Floors {
     return this.#starts.size === 0;
   }
 
-  /** Undefined when all are live. */
-  get lowest(): Start | undefined {
+  /** Holds a session at the lowest of them, until all are live. */
+  hold(session: Session): void {
     let lowest: Start | undefined;
     for (const start of this.#counts.keys()) {
       if (lowest === undefined || rank(start) < rank(lowest)) lowest = start;
     }
-    return lowest;
+    if (lowest === undefined) session.lift();
+    else session.hold(lowest.text);
   }
 }
 

@@ -34,6 +34,12 @@ export function toldEvent({ shared: { event }, skipped }: Delivery): TidingsEven
   return skipped === 0 ? event : { ...event, data: { ...event.data, skipped } };
 }
 
+/** Without what may be told no more; most is asked nothing. */
+export function stillTold(owed: readonly Delivery[], account: string | undefined): readonly Delivery[] {
+  const isAsked = owed.some(({ shared }) => shared.mayTell);
+  return isAsked ? owed.filter(({ shared }) => shared.mayTell?.(account) ?? true) : owed;
+}
+
 /** What all sessions of a broker did so far. */
 export interface Tally {
   offered: number;

@@ -15,7 +15,7 @@ import type { Arrival } from "./hub.ts";
 import { Inbox, type InboxOwner } from "./inbox.ts";
 import { Joins } from "./joins.ts";
 import { present } from "./presenting.ts";
-import { type Delivery, queuedMax, Session } from "./session.ts";
+import { type Delivery, queuedMax, Session, stillTold } from "./session.ts";
 import type { StreamDeps, StreamOptions } from "./stream-options.ts";
 import type { Target } from "./target.ts";
 import { Teller } from "./teller.ts";
@@ -67,7 +67,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     if (this.#options.start.isLost) this.#tellOfStream("reset");
     const all = [...this.#all()];
     this.#coming.begin(all);
-    this.#holdLowest();
+    this.#floors.hold(this.#session);
     if (all.length === 0) this.#tellOfStream("live");
     await this.#joins.open();
   }
@@ -89,7 +89,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     if (start.isLost && !this.#options.start.isLost) this.#tellOfStream("reset", watch);
     if (!this.#hasBegun) return watch;
     if (!isLate) this.#coming.add(watch);
-    this.#holdLowest();
+    this.#floors.hold(this.#session);
     this.#options.onReady();
     return watch;
   }
@@ -114,10 +114,8 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
 
   /** Everything that is owed now. When nothing is, the next part of the snapshot is fetched. */
   take(): readonly Delivery[] {
-    const owed = this.#session.take();
+    const deliveries = stillTold(this.#session.take(), this.caller?.address.text);
     this.takes++;
-    const account = this.caller?.address.text;
-    const deliveries = owed.filter(({ shared }) => shared.mayTell?.(account) ?? true);
     if (deliveries.length === 0) this.#joins.pump();
     const storedMs = deliveries[0]?.shared.storedMs;
     if (storedMs !== undefined) this.#deps.onSent(this.#deps.now() - storedMs);
@@ -181,7 +179,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     const { position } = message.letter;
     if (when === "waiting") {
       this.#floors.set(inbox, { text: this.#deps.history.cursor(position), position, isLost: false });
-      this.#holdLowest();
+      this.#floors.hold(this.#session);
     }
     this.#teller.message(message, when);
     this.#options.onTouched();
@@ -258,13 +256,13 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#again.add(watch);
     this.#floors.set(watch, start);
     this.#joins.push(watch);
-    this.#holdLowest();
+    this.#floors.hold(this.#session);
     this.#options.onReady();
   }
 
   #joined(watch: Watch | Inbox, isThere: boolean): void {
     this.#floors.delete(watch);
-    this.#holdLowest();
+    this.#floors.hold(this.#session);
     const isAgain = this.#again.delete(watch);
     const come = this.#coming.take(watch);
     if (come === "all") this.#tellOfStream("live");
@@ -285,14 +283,8 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
       this.#floors.set(one, start);
       this.#joins.push(one);
     }
-    this.#holdLowest();
+    this.#floors.hold(this.#session);
     this.#tellOfStream("reset");
-  }
-
-  #holdLowest(): void {
-    const { lowest } = this.#floors;
-    if (lowest === undefined) this.#session.lift();
-    else this.#session.hold(lowest.text);
   }
 
   #all(): readonly (Watch | Inbox)[] {

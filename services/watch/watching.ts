@@ -1,6 +1,6 @@
 // Watching: streams of whoever watches, over one hub. The folder's public file.
 // In: callers, what they watch, where they left off. Out: streams that a transport drains. Never: a stream that outlives its disposal.
-import { type Address, rootOf } from "../core/address.ts";
+import type { Address } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
 import { allows, type Caller } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
@@ -10,18 +10,18 @@ import type { Book } from "../policy/policies.ts";
 import { type Access, nothingDisclosed, type Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
-import { subjectOf } from "../store/subjects.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { OpenStream } from "./explain.ts";
 import { type History, type Start, startOfSome } from "./history.ts";
 import { openHub } from "./hub.ts";
 import type { Notices } from "./notices.ts";
 import { Own, type OwnDeps } from "./own.ts";
+import { openReaders } from "./readers.ts";
 import type { Delivery, Tally } from "./session.ts";
 import { askedTwice, selected } from "./standing.ts";
 import { Stream } from "./stream.ts";
 import type { Subscriptions } from "./subscriptions.ts";
-import { nodeKey, type Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import type { WatchWish } from "./wish.ts";
 
 export { openDoorkeeper } from "./doorkeeper.ts";
@@ -123,12 +123,7 @@ export function openWatching(deps: WatchDeps): Watching {
   });
   const ready = new Map<Stream, () => void>();
   const touched = new Set<Stream>();
-  const owns = new Set<Own>();
-  const byAccount = new Map<string, Set<Own>>();
-
-  const joining = deps.members.listen((turn) => {
-    for (const own of owns) own.onMember(turn);
-  });
+  const readers = openReaders(hub, deps.members);
 
   /** After a run of facts that came together: time to write out. */
   function flush(): void {
@@ -211,12 +206,10 @@ export function openWatching(deps: WatchDeps): Watching {
       own: deps.own,
       end: subscriptions.end,
     });
-    const leave = own && caller ? join(caller.address, mine) : () => undefined;
-    owns.add(mine);
+    const leave = readers.add(mine, own ? caller?.address : undefined);
 
     function end(): void {
       leave();
-      owns.delete(mine);
       ready.delete(stream);
       touched.delete(stream);
       stream[Symbol.dispose]();
@@ -271,28 +264,9 @@ export function openWatching(deps: WatchDeps): Watching {
     return start;
   }
 
-  /** From now on the stream hears what becomes of its caller's subscriptions. */
-  function join(address: Address, mine: Own): () => void {
-    const key = nodeKey(subjectOf(rootOf(address), "node"));
-    const beside = byAccount.get(key) ?? new Set();
-    beside.add(mine);
-    byAccount.set(key, beside);
-    hub.subscribers.set(key, (fact) => {
-      for (const one of beside) one.take(fact);
-    });
-    return () => {
-      // A stream may be ended twice; others may have come to its place meanwhile.
-      if (!beside.delete(mine) || beside.size > 0) return;
-      byAccount.delete(key);
-      hub.subscribers.delete(key);
-    };
-  }
-
   return {
     open,
-    registered(email, address) {
-      for (const one of owns) one.registered(email, address);
-    },
+    registered: readers.registered,
     streamsOf(watcher) {
       return [...ready.keys()].filter(({ caller }) => caller?.address.text === watcher.text);
     },
@@ -303,7 +277,7 @@ export function openWatching(deps: WatchDeps): Watching {
     },
     [Symbol.dispose]() {
       clearInterval(bookmarks);
-      joining[Symbol.dispose]();
+      readers[Symbol.dispose]();
       hub[Symbol.dispose]();
     },
   };
