@@ -5,6 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom
 import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
 import type { Caller } from "./core/principal.ts";
+import { openDirectory } from "./directory/directory.ts";
 import { openGroups, openMembers } from "./groups/groups.ts";
 import { type Limits, usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
@@ -41,6 +42,8 @@ export interface BrokerOptions extends Pick<Config, "domain" | "registration" | 
   readonly limits?: Limits | undefined;
   /** How many messages may wait; others than usual, for tests. */
   readonly boxes?: BoxLimits | undefined;
+  /** Where the directory keeps what it can make again; in memory without it. */
+  readonly directoryFile?: string | undefined;
   /** Why the store cannot serve, as far as its keeper knows. */
   readonly ailments?: () => readonly string[];
 }
@@ -180,6 +183,20 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { streamsOf } = watching;
   const explain = openExplain({ log: facts, access, subscriptions, streamsOf, now });
 
+  const directory = openDirectory({
+    log: facts,
+    follower,
+    book: policies.book,
+    visibilities: properties.visibilities,
+    access,
+    reader,
+    witness: notices,
+    domain,
+    now,
+    onTrouble,
+    file: options.directoryFile,
+  });
+
   gauge("tidings_leased_properties", "Properties that hold a lease.", properties.leased);
   gauge("tidings_messages_held", "Messages that wait for somebody.", () => messages.held);
   gauge("tidings_sessions", "Open streams.", () => watching.streams);
@@ -193,6 +210,11 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     "tidings_feed_lag_seconds",
     "How old the last fact was when the feed brought it.",
     () => feedLagMs / 1000,
+  );
+  gauge(
+    "tidings_directory_position",
+    "The position up to which the directory finds everything.",
+    () => directory.position ?? 0,
   );
   counter("tidings_events_offered_total", "Events that streams were owed.", () => watching.tally.offered);
   counter(
@@ -248,6 +270,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     subscriptions,
     watchers,
     explain,
+    directory,
     origins,
     metrics,
     limits: rateLimit ? limits : undefined,
@@ -264,6 +287,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     http,
     async [Symbol.asyncDispose]() {
       await http[Symbol.asyncDispose]();
+      await directory[Symbol.asyncDispose]();
       watching[Symbol.dispose]();
       messages[Symbol.dispose]();
       subscriptions[Symbol.dispose]();

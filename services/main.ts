@@ -63,6 +63,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
       oidc: config.oidc,
       rateLimit: config.rateLimit,
       adminToken,
+      directoryFile: join(dataDir, "directory.sqlite"),
       facts,
       secrets,
       now: steadyClock(),

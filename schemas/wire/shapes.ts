@@ -98,6 +98,16 @@ export const NodeNames = Type.Object({
   ),
 });
 
+export const DirectoryPage = Type.Object({
+  nodes: Type.Array(
+    Type.Object({ address: Type.String(), properties: Type.Record(Type.String(), Property) }),
+  ),
+  next: Type.Optional(Type.String({ description: "There is more: send it as `after`." })),
+  partial: Type.Optional(
+    Type.Boolean({ description: "True while the index has yet to catch up: more may be found later." }),
+  ),
+});
+
 export const Patched = Type.Object({
   address: Type.String(),
   properties: Type.Record(Type.String(), Property),

@@ -181,6 +181,12 @@ export const refusals = {
     remedy:
       'A filter is a CEL expression that is true or false, of at most 2,048 characters, over node, name, value, previous and now, such as `value.seats > 2 && value.city in ["Oslo", "Bergen"]`. `detail` says where it fails.',
   },
+  "search-too-broad": {
+    status: 422,
+    title: "The search would have to look at too much",
+    remedy:
+      'A search may take a quarter of a second. Name a word that few nodes hold in `q`, or compare a property with a constant in `where`, joined by &&: `prop("travel").city == "Oslo" && …`. Simpler expressions take less.',
+  },
   "too-deep": {
     status: 422,
     title: "The JSON nests too deep",

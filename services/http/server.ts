@@ -14,6 +14,7 @@ import { parseJson } from "../core/json.ts";
 import type { Caller, Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
+import type { Directory } from "../directory/directory.ts";
 import type { Groups } from "../groups/groups.ts";
 import type { Messages } from "../messages/messages.ts";
 import type { Policies } from "../policy/policies.ts";
@@ -24,6 +25,7 @@ import { asyncApi } from "./asyncapi.ts";
 import { auditRoutes } from "./audit.ts";
 import { authenticator, bearerOf } from "./auth.ts";
 import { cutOffPipelines, passOverExpectations, refuseBadHttp, untouchedSockets } from "./connections.ts";
+import { directoryRoutes } from "./directory.ts";
 import { emailRoutes } from "./emails.ts";
 import { eventRoutes } from "./events.ts";
 import { explainRoutes } from "./explain.ts";
@@ -61,6 +63,7 @@ export interface HttpDeps {
   readonly subscriptions: Subscriptions;
   readonly watchers: Watchers;
   readonly explain: Explain;
+  readonly directory: Pick<Directory, "search">;
   /** Origins of pages that may open sockets and streams, besides the broker's own. */
   readonly origins: ReadonlySet<string>;
   readonly metrics: Registry;
@@ -187,6 +190,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   groupRoutes(app, deps);
   watcherRoutes(app, deps);
   explainRoutes(app, deps);
+  directoryRoutes(app, { search: deps.directory.search, reader, quotas });
   eventRoutes(app, { ...deps, reader, streams, lookups });
   pollRoutes(app, { ...deps, reader, streams, lookups });
   socketRoutes(app, { ...deps, streams, quotas, lookups, callerOf: callerOfUpgrade });

@@ -23,6 +23,8 @@ export interface NodeShape {
 export interface Reader {
   /** @throws Refusal `not-found` when the caller may see nothing there; `blocked`, `reveal-required` */
   node(look: Look, address: Address, select: Selection, depth: Depth): Promise<NodeShape>;
+  /** What `node` would show now, without a word to its owner: whoever shows it tells the witness first. */
+  glimpse(look: Look, address: Address): Promise<NodeShape | undefined>;
   /** @throws Refusal `not-found`, `blocked`, `reveal-required` */
   property(look: Look, address: Address, name: string): Promise<PropertyShape>;
   /** Of these names the ones that the principal's own node holds, with their values: what it can disclose. */
@@ -67,25 +69,36 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
   }
 
   async function node(look: Look, address: Address, select: Selection, depth: Depth): Promise<NodeShape> {
-    const { caller } = look;
-    if (caller && !caller.scopes.some((scope) => scope.startsWith("read"))) requireScope(caller, "read");
+    requireReading(look);
     const patterns = select.patterns.length === 0 ? ["*"] : select.patterns;
     return await visibleOrNothing(look, address, patterns, async (mayLook) => {
-      const at = mayLook ? address : nowhere(address);
-      const filters =
-        depth === "0"
-          ? [subjectOf(at, "node"), factsOfNode(at, "property")]
-          : [factsOfEveryPath(at, "node"), factsOfEveryPath(at, "property")];
-      const { facts, position } = await settledFacts(filters);
-      await follower.known(position);
-      const found = nodesAmong(
-        facts,
-        (of, name) => select.matches(name) && access.may(look, of, name, "read"),
-      );
-      const shape = assemble(address.text, found, depth, caller?.address.text === rootOf(address).text);
+      const shape = await seen(look, address, mayLook ? address : nowhere(address), select.matches, depth);
       if (shape) await witness.fetched(look, address, namesIn(shape));
       return shape;
     });
+  }
+
+  async function glimpse(look: Look, address: Address): Promise<NodeShape | undefined> {
+    requireReading(look);
+    return await steadily(look, address, () => seen(look, address, address, () => true, "0"));
+  }
+
+  /** @param at where it is looked for */
+  async function seen(
+    look: Look,
+    address: Address,
+    at: Address,
+    matches: Selection["matches"],
+    depth: Depth,
+  ): Promise<NodeShape | undefined> {
+    const filters =
+      depth === "0"
+        ? [subjectOf(at, "node"), factsOfNode(at, "property")]
+        : [factsOfEveryPath(at, "node"), factsOfEveryPath(at, "property")];
+    const { facts, position } = await settledFacts(filters);
+    await follower.known(position);
+    const found = nodesAmong(facts, (of, name) => matches(name) && access.may(look, of, name, "read"));
+    return assemble(address.text, found, depth, look.caller?.address.text === rootOf(address).text);
   }
 
   /**
@@ -98,16 +111,8 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
     names: readonly string[],
     readOnce: (mayLook: boolean) => Promise<T | undefined>,
   ): Promise<T> {
-    /** What was read behind a block may have been replaced there before the block was lifted: read again. */
-    const read = async (mayLook: boolean): Promise<T | undefined> => {
-      for (let round = 0; round < roundsMax; round++) {
-        const { position } = follower;
-        const found = await readOnce(mayLook);
-        if (found === undefined) return undefined;
-        if (!access.hasLifted(address, position) && !access.hasChanged(look, address, position)) return found;
-      }
-      throw new Refusal("unavailable", "The owner keeps deciding anew who may read this.");
-    };
+    const read = (mayLook: boolean): Promise<T | undefined> =>
+      steadily(look, address, () => readOnce(mayLook));
     const isOpen = (): boolean =>
       names.some((name) => access.judge(look, address, name, "read").is === "granted");
     const mayLook = isOpen();
@@ -121,6 +126,21 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
     if (!isOpen()) witness.denied(look, address, names);
     access.requireOpen(look, address, names, "read");
     throw notFound();
+  }
+
+  /** What was read behind a block may have been replaced there before the block was lifted: read again. */
+  async function steadily<T>(
+    look: Look,
+    address: Address,
+    readOnce: () => Promise<T | undefined>,
+  ): Promise<T | undefined> {
+    for (let round = 0; round < roundsMax; round++) {
+      const { position } = follower;
+      const found = await readOnce();
+      if (found === undefined) return undefined;
+      if (!access.hasLifted(address, position) && !access.hasChanged(look, address, position)) return found;
+    }
+    throw new Refusal("unavailable", "The owner keeps deciding anew who may read this.");
   }
 
   async function own(who: Principal, names: readonly string[]): Promise<ReadonlyMap<string, Json>> {
@@ -147,7 +167,12 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
     throw new Refusal("unavailable", "Leases on this node keep ending faster than it can be read.");
   }
 
-  return { node, property, own };
+  return { node, glimpse, property, own };
+}
+
+/** Whether the token reads anything at all. @throws Refusal `scope-missing` */
+function requireReading({ caller }: Look): void {
+  if (caller && !caller.scopes.some((scope) => scope.startsWith("read"))) requireScope(caller, "read");
 }
 
 /** Where nothing lies: looked at in place of what must not be seen, which would take another time. */

@@ -1,15 +1,33 @@
 // What a filter's expression looks at and how much work it can be, found by reading it once.
-// In: a parsed expression. Out: its survey, or why it cannot be a filter; calls that build lists are put in our own words.
+// In: a parsed expression. Out: its survey, or why it cannot be a filter; calls that build lists, and prop("name"), are put in
+// our own words.
 // Never: evaluates anything.
 
 import type { parse } from "@bufbuild/cel";
+import { parsePropertyName } from "../core/address.ts";
+import { Refusal } from "../core/refusal.ts";
 import { language, patternOf } from "./filter-language.ts";
 
 export type Expression = ReturnType<typeof parse>["expr"];
 type Kind<Case> = Extract<Expression["exprKind"], { case: Case }>["value"];
 
+/** Which words an expression may use. */
+export interface Dialect {
+  readonly variables: readonly string[];
+  /** Those among them whose value may be true or false. */
+  readonly mayBeBoolean: readonly string[];
+  /** Whether `prop("name")` is a property of the node that is looked at. */
+  readonly hasProperties: boolean;
+}
+
+/** What `prop("name")` reads from: a map by name, under a word that nobody can write. */
+export const PROPERTIES = "@properties";
+
 export interface Survey {
-  usesPrevious: boolean;
+  /** The variables that it uses. */
+  readonly names: Set<string>;
+  /** The names of the properties that it asks for by `prop("name")`. */
+  readonly properties: Set<string>;
   /** A pattern looks at every character of a value, and not only at its parts. */
   readsText: boolean;
   /** A pattern comes from a value, so nothing is known about it. */
@@ -46,15 +64,16 @@ const ACCUMULATOR = "@result";
 /** Calls that take the same time whatever they are given, and calls that do so where one side is a constant. */
 const light = ["!_", "-_", "_+_", "_-_", "_*_", "_/_", "_%_", "type"];
 const lightByConstant = ["_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "startsWith", "endsWith"];
-const variables = ["node", "name", "value", "previous", "now"];
 const types = ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"];
 const qualifiedTypes = ["google.protobuf.Timestamp", "google.protobuf.Duration"];
 /** What is no function to the library. */
 const operators = ["_[_]", "_?_:_", "_&&_", "_||_", "@not_strictly_false"];
 
-export function survey(expression: Expression): Survey {
+export function survey(expression: Expression, dialect: Dialect): Survey {
+  const { variables } = dialect;
   const found: Survey = {
-    usesPrevious: false,
+    names: new Set(),
+    properties: new Set(),
     readsText: false,
     readsUnknownPattern: false,
     weight: 0,
@@ -63,7 +82,7 @@ export function survey(expression: Expression): Survey {
     sums: 0,
   };
   visit(expression, [], 0, 0);
-  if (!mayBeBoolean(expression)) {
+  if (!mayBeBoolean(expression, dialect)) {
     throw new UnfitExpression(
       expression.id,
       "A filter must be true or false; compare with ==, <, in or the like.",
@@ -101,6 +120,10 @@ export function survey(expression: Expression): Survey {
         }
         break;
       case "callExpr":
+        if (dialect.hasProperties && kind.value.function === "prop") {
+          readProperty(part, kind.value);
+          break;
+        }
         deeper(kind.value.target);
         kind.value.args.forEach(deeper);
         readCall(part, kind.value);
@@ -121,10 +144,30 @@ export function survey(expression: Expression): Survey {
 
   function readName(part: Expression, name: string, bound: readonly string[]): void {
     if (bound.includes(name) || types.includes(name)) return;
-    if (name === "previous") found.usesPrevious = true;
     if (!variables.includes(name)) {
-      throw new UnfitExpression(part.id, `"${name}" is unknown; a filter knows ${variables.join(", ")}.`);
+      const known = dialect.hasProperties ? [...variables, 'prop("name")'] : variables;
+      throw new UnfitExpression(part.id, `"${name}" is unknown; a filter knows ${known.join(", ")}.`);
     }
+    found.names.add(name);
+  }
+
+  /** `prop("travel")` becomes `@properties["travel"]`: what is not there is an error of the evaluation, like any missing field. */
+  function readProperty(part: Expression, call: Kind<"callExpr">): void {
+    const [name] = call.args;
+    const constant = name?.exprKind.case === "constExpr" ? name.exprKind.value.constantKind : undefined;
+    if (call.target !== undefined || call.args.length !== 1 || constant?.case !== "stringValue") {
+      throw new UnfitExpression(part.id, 'A property is named in quotes: prop("travel").');
+    }
+    try {
+      found.properties.add(parsePropertyName(constant.value));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      throw new UnfitExpression(part.id, error.message);
+    }
+    const from = { ...(name as Expression) };
+    from.exprKind = { case: "identExpr", value: { $typeName: "cel.expr.Expr.Ident", name: PROPERTIES } };
+    call.function = "_[_]";
+    call.args.unshift(from);
   }
 
   function readCall(part: Expression, call: Kind<"callExpr">): void {
@@ -202,7 +245,7 @@ function qualifiedName(part: Expression): string {
 }
 
 /** False only where no value whatever could make it a boolean. */
-function mayBeBoolean(part: Expression | undefined): boolean {
+function mayBeBoolean(part: Expression | undefined, dialect: Dialect): boolean {
   const kind = part?.exprKind;
   switch (kind?.case) {
     case "constExpr":
@@ -211,13 +254,15 @@ function mayBeBoolean(part: Expression | undefined): boolean {
     case "structExpr":
       return false;
     case "identExpr":
-      return ["value", "previous"].includes(rootName(kind.value.name));
+      return dialect.mayBeBoolean.includes(rootName(kind.value.name));
     case "comprehensionExpr":
       return mayBeBoolean(
         kind.value.result?.exprKind.case === "identExpr" ? kind.value.accuInit : kind.value.result,
+        dialect,
       );
     case "callExpr":
-      if (kind.value.function === "_?_:_") return kind.value.args.slice(1).some(mayBeBoolean);
+      if (kind.value.function === "_?_:_")
+        return kind.value.args.slice(1).some((one) => mayBeBoolean(one, dialect));
       if (operators.includes(kind.value.function)) return true;
       return overloadsOf(kind.value)?.some(({ result }) => ["bool", "dyn"].includes(result.name)) ?? false;
     default:

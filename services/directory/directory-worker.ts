@@ -1,0 +1,70 @@
+// The thread that keeps the projection and searches it: SQLite waits for the disk, and users' expressions take their time.
+// In: requests from thread.ts, one at a time. Out: an answer to each. Never: a look at the log, or at what owners have decided.
+
+import assert from "node:assert/strict";
+import { parentPort, workerData } from "node:worker_threads";
+import { forgetDatabase, openDatabase } from "./database.ts";
+import { type Finder, type Found, openFinder, type Question } from "./finder.ts";
+import { type Change, openProjection, type Projection, type Standing } from "./projection.ts";
+
+export type Request =
+  | { readonly is: "apply"; readonly changes: readonly Change[]; readonly standing: Standing }
+  | { readonly is: "find"; readonly question: Question }
+  /** Begin anew, empty. */
+  | { readonly is: "clear" };
+
+export type Reply =
+  | { readonly is: "ready"; readonly standing: Standing }
+  | { readonly is: "applied"; readonly left: readonly Change[] }
+  | { readonly is: "found"; readonly found: Found }
+  | { readonly is: "cleared" }
+  | { readonly is: "failed"; readonly message: string; readonly isDamaged: boolean };
+
+assert(parentPort !== null, "directory-worker.ts runs as a worker of thread.ts only");
+const port = parentPort;
+
+let { projection, find, file } = open((workerData as { file: string }).file);
+
+function open(wanted: string): { projection: Projection; find: Finder; file: string } {
+  const opened = openDatabase(wanted);
+  const projected = openProjection(opened.database);
+  return { projection: projected, find: openFinder(opened.database), file: opened.file };
+}
+
+function clear(): void {
+  projection[Symbol.dispose]();
+  forgetDatabase(file);
+  ({ projection, find, file } = open(file));
+}
+
+function answer(request: Request): Reply {
+  switch (request.is) {
+    case "apply":
+      return { is: "applied", left: projection.apply(request.changes, request.standing) };
+    case "find":
+      return { is: "found", found: find(request.question) };
+    case "clear":
+      clear();
+      return { is: "cleared" };
+  }
+}
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB; their extended codes have them as the last byte. */
+const damages = [11, 26];
+
+function failed(error: unknown): Reply {
+  const { message, errcode = 0 } = error as Error & { errcode?: number };
+  return { is: "failed", message, isDamaged: damages.includes(errcode & 0xff) };
+}
+
+port.on("message", (request: Request) => {
+  let reply: Reply;
+  try {
+    reply = answer(request);
+  } catch (error) {
+    reply = failed(error);
+  }
+  port.postMessage(reply);
+});
+
+port.postMessage({ is: "ready", standing: projection.standing } satisfies Reply);

@@ -1,0 +1,33 @@
+// The directory: nodes found by the words and values of what they show. The folder's public file.
+// In: the feed, what owners have decided. Out: searches. Never: a source of truth; whatever it holds can be made again from the log.
+import type { Feeding } from "./feeding.ts";
+import { type FeedingDeps, startFeeding } from "./feeding.ts";
+import { openSearch, type Search, type SearchDeps } from "./search.ts";
+
+export type { Search } from "./search.ts";
+
+export interface DirectoryDeps extends Omit<FeedingDeps, "file">, Omit<SearchDeps, "feeding"> {
+  readonly follower: FeedingDeps["follower"];
+  /** Where the projection is kept; without one it lies in memory, and is begun when somebody searches. */
+  readonly file: string | undefined;
+}
+
+export interface Directory extends AsyncDisposable {
+  readonly search: Search;
+  /** Up to here in the log everything can be found; undefined while nobody has searched. */
+  readonly position: number | undefined;
+}
+
+export function openDirectory(deps: DirectoryDeps): Directory {
+  const { file = ":memory:" } = deps;
+  let feeding: Feeding | undefined = deps.file === undefined ? undefined : startFeeding({ ...deps, file });
+  return {
+    search: openSearch({ ...deps, feeding: () => (feeding ??= startFeeding({ ...deps, file })) }),
+    get position() {
+      return feeding?.position;
+    },
+    async [Symbol.asyncDispose]() {
+      await feeding?.[Symbol.asyncDispose]();
+    },
+  };
+}
