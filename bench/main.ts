@@ -1,6 +1,7 @@
-// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, fanout, start, subscribed).
+// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, fanout, start, subscribed, directory).
 // What they print is measured here and now: only ratios within one run count (performance depends on the machine).
 import { availableParallelism } from "node:os";
+import { benchDirectory } from "./directory.ts";
 import { benchExpiry } from "./expiry.ts";
 import { benchFanOut } from "./fanout.ts";
 import { benchStart } from "./start.ts";
@@ -13,6 +14,7 @@ const benches = new Map<string, () => Promise<boolean>>([
   ["fanout", benchFanOut],
   ["start", benchStart],
   ["subscribed", benchSubscribed],
+  ["directory", benchDirectory],
 ]);
 
 const named = process.argv.slice(2);

@@ -16,6 +16,8 @@ export interface Directory extends AsyncDisposable {
   readonly search: Search;
   /** Up to here in the log everything can be found; undefined while nobody has searched. */
   readonly position: number | undefined;
+  /** How often it began anew, empty. */
+  readonly rebuilds: number;
 }
 
 export function openDirectory(deps: DirectoryDeps): Directory {
@@ -25,6 +27,9 @@ export function openDirectory(deps: DirectoryDeps): Directory {
     search: openSearch({ ...deps, feeding: () => (feeding ??= startFeeding({ ...deps, file })) }),
     get position() {
       return feeding?.position;
+    },
+    get rebuilds() {
+      return feeding?.rebuilds ?? 0;
     },
     async [Symbol.asyncDispose]() {
       await feeding?.[Symbol.asyncDispose]();
