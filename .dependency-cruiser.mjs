@@ -14,6 +14,7 @@ const storeForFaces = ["services/store/log.ts"];
 
 /** The one public file of each service. */
 const publicFiles = [
+  "services/expression/expression.ts",
   "services/groups/groups.ts",
   "services/policy/policies.ts",
   "services/property/properties.ts",
@@ -23,7 +24,7 @@ const publicFiles = [
   "services/accounts/accounts.ts",
 ];
 
-const services = ["groups", "policy", "property", "watch", "directory", "messages", "accounts"];
+const services = ["expression", "groups", "policy", "property", "watch", "directory", "messages", "accounts"];
 const faces = ["http", "push", "federation", "rvp", "mcp", "agents", "cli"];
 /** The rooms that know all others. */
 const wiring = ["services/main.ts", "services/broker.ts"];

@@ -6,6 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { forgetDatabase, openDatabase } from "./database.ts";
 import { type Finder, type Found, openFinder, type Question } from "./finder.ts";
 import { type Change, openProjection, type Projection, type Standing } from "./projection.ts";
+import type { Where } from "./where.ts";
 
 export type Request =
   | { readonly is: "apply"; readonly changes: readonly Change[]; readonly standing: Standing }
@@ -23,12 +24,19 @@ export type Reply =
 assert(parentPort !== null, "directory-worker.ts runs as a worker of thread.ts only");
 const port = parentPort;
 
+/** Loaded when somebody first comes with an expression: it takes more than all the rest. */
+let expressions: typeof import("./where.ts") | undefined;
 let { projection, find, file } = open((workerData as { file: string }).file);
 
 function open(wanted: string): { projection: Projection; find: Finder; file: string } {
   const opened = openDatabase(wanted);
   const projected = openProjection(opened.database);
-  return { projection: projected, find: openFinder(opened.database), file: opened.file };
+  return { projection: projected, find: openFinder(opened.database, compile), file: opened.file };
+}
+
+function compile(text: string): Where {
+  assert(expressions !== undefined, "expressions are loaded before they are read");
+  return expressions.knownWhere(text);
 }
 
 function clear(): void {
@@ -57,14 +65,23 @@ function failed(error: unknown): Reply {
   return { is: "failed", message, isDamaged: damages.includes(errcode & 0xff) };
 }
 
-port.on("message", (request: Request) => {
+async function handle(request: Request): Promise<void> {
   let reply: Reply;
   try {
+    if (request.is === "find" && request.question.text.where !== undefined) {
+      expressions ??= await import("./where.ts");
+    }
     reply = answer(request);
   } catch (error) {
     reply = failed(error);
   }
   port.postMessage(reply);
+}
+
+/** Answers come in the order of the requests. */
+let last = Promise.resolve();
+port.on("message", (request: Request) => {
+  last = last.then(() => handle(request));
 });
 
 port.postMessage({ is: "ready", standing: projection.standing } satisfies Reply);

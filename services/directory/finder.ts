@@ -3,8 +3,8 @@
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { Json } from "../core/json.ts";
 import { ownerKey, placeKey, type Realm, rangeOf, wordToken } from "./keys.ts";
-import { knownQuery, type Query, type QueryText } from "./query.ts";
-import type { Condition } from "./where.ts";
+import { type Query, type QueryText, queryOf } from "./query.ts";
+import type { Condition, Where } from "./where.ts";
 import { wordsOf } from "./words.ts";
 
 export interface Question {
@@ -61,7 +61,8 @@ interface PropRow {
   readonly value: string;
 }
 
-export function openFinder(database: DatabaseSync): Finder {
+/** @param compile reads an expression that was read before, in another thread */
+export function openFinder(database: DatabaseSync, compile: (text: string) => Where): Finder {
   const queries = new Map<string, Query>();
   const nodeAt = database.prepare("SELECT address, owner, there FROM node WHERE id = ?");
   nodeAt.setReadBigInts(true);
@@ -69,11 +70,11 @@ export function openFinder(database: DatabaseSync): Finder {
   const wordsAt = database.prepare("SELECT name, words FROM prop WHERE node = ? AND open >= ?");
   const valueAt = database.prepare("SELECT value FROM prop WHERE node = ? AND name = ? AND open >= ?");
 
-  function queryOf(text: QueryText): Query {
+  function known(text: QueryText): Query {
     const key = JSON.stringify([text.q, text.where]);
-    const known = queries.get(key);
-    if (known !== undefined) return known;
-    const query = knownQuery(text);
+    const before = queries.get(key);
+    if (before !== undefined) return before;
+    const query = queryOf(text, compile);
     if (queries.size >= queriesMax) queries.clear();
     queries.set(key, query);
     return query;
@@ -111,7 +112,7 @@ export function openFinder(database: DatabaseSync): Finder {
   }
 
   return (question) => {
-    const query = queryOf(question.text);
+    const query = known(question.text);
     const keysAfter = keysOf(database, query, question.asker);
     const candidates: Candidate[] = [];
     const beganMs = performance.now();

@@ -2,7 +2,7 @@
 // In: words and an expression; then nodes, with what may be seen of them. Out: yes, no or too slow. Never: a look at anything but what it is given.
 import type { Json } from "../core/json.ts";
 import { Refusal } from "../core/refusal.ts";
-import { compileWhere, knownWhere, type Where } from "./where.ts";
+import type { Where } from "./where.ts";
 import { wordsOf, wordsOfValue } from "./words.ts";
 
 export interface QueryText {
@@ -24,17 +24,11 @@ export interface Query {
 const textMax = 512;
 const wordsMax = 16;
 
-/** @throws Refusal `bad-request`, `bad-filter` */
-export function openQuery({ q, where }: QueryText): Query {
-  return queryOf({ q, where }, compileWhere);
-}
-
-/** One that was opened before, in another thread. */
-export function knownQuery(text: QueryText): Query {
-  return queryOf(text, knownWhere);
-}
-
-function queryOf({ q, where }: QueryText, compile: (text: string) => Where): Query {
+/**
+ * @param compile how an expression is read
+ * @throws Refusal `bad-request`, `bad-filter`
+ */
+export function queryOf({ q, where }: QueryText, compile: (text: string) => Where): Query {
   if (q === undefined && where === undefined) {
     throw new Refusal(
       "bad-request",

@@ -8,7 +8,8 @@ import type { Follower } from "../store/follower.ts";
 import { formatAfter, parseAfter } from "./after.ts";
 import type { Feeding } from "./feeding.ts";
 import type { Candidate, Found } from "./finder.ts";
-import { openQuery, type Query, type QueryText } from "./query.ts";
+import { openQuery } from "./open-query.ts";
+import type { Query, QueryText } from "./query.ts";
 
 export interface SearchWish extends QueryText {
   readonly limit?: number | undefined;

@@ -11,7 +11,7 @@ import {
   type Expression,
   instant,
   PROPERTIES,
-} from "../watch/watching.ts";
+} from "../expression/expression.ts";
 
 /** A scalar at a place in a property lies between two others, both included. */
 export interface Condition {

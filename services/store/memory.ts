@@ -90,7 +90,12 @@ export function openMemoryLog(options: { epoch?: string; now?: () => number } = 
 /** Matches a subject as NATS does: `*` is one token, `>` at the end is one or more. */
 function matchSubject(filter: string): (subject: string) => boolean {
   const wanted = filter.split(".");
+  const wildAt = filter.search(/[*>]/);
+  if (wildAt < 0) return (subject) => subject === filter;
+  const begins = filter.slice(0, wildAt);
   return (subject) => {
+    // Most are told apart by how they begin, which is sooner seen than their tokens.
+    if (!subject.startsWith(begins)) return false;
     const tokens = subject.split(".");
     for (const [index, want] of wanted.entries()) {
       if (want === ">") return tokens.length > index;

@@ -3,9 +3,15 @@
 // than a moment, whatever it is and whatever was published; throws once it is compiled.
 
 import type { Json } from "../core/json.ts";
-import { adapt, type Compiled, compile, compileInTime, type FilterAnswer } from "./expression.ts";
-import { instant } from "./filter-language.ts";
-import type { Dialect } from "./filter-survey.ts";
+import {
+  adapt,
+  type Compiled,
+  compile,
+  compileInTime,
+  type Dialect,
+  type FilterAnswer,
+  instant,
+} from "../expression/expression.ts";
 
 /** What an event is to a filter. Values must not be changed afterwards: what they become for CEL is kept for a while. */
 export interface FilterScope {

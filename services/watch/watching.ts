@@ -26,9 +26,6 @@ import type { WatchWish } from "./wish.ts";
 
 export { openDoorkeeper } from "./doorkeeper.ts";
 export { type Explain, openExplain } from "./explain.ts";
-export { adapt, type Compiled, compile, compileInTime } from "./expression.ts";
-export { instant } from "./filter-language.ts";
-export { type Dialect, type Expression, PROPERTIES } from "./filter-survey.ts";
 export { type History, openHistory } from "./history.ts";
 export { openNotices } from "./notices.ts";
 export { type Delivery, toldEvent } from "./session.ts";

@@ -6,6 +6,7 @@ import type { Json } from "../../services/core/json.ts";
 import type { Principal } from "../../services/core/principal.ts";
 import type { BacklogBounds } from "../../services/directory/backlog.ts";
 import { openDirectory } from "../../services/directory/directory.ts";
+import { openMembers } from "../../services/groups/groups.ts";
 import { openPolicies } from "../../services/policy/policies.ts";
 import { type Look, nothingDisclosed, openPropertyService } from "../../services/property/properties.ts";
 import { follow } from "../../services/store/follower.ts";
@@ -29,7 +30,8 @@ export async function openSmallWorld(options: SmallWorldOptions = {}) {
   const follower = follow(log);
   const heads = openHeads(log, 1024 * 1024, now);
   const following = follower.listen({ take: heads.follow });
-  const policies = openPolicies({ log, heads, follower, now });
+  const members = openMembers(follower, now);
+  const policies = openPolicies({ log, heads, follower, members, now });
   /** What owners were told: `watcher node names`. */
   const told: string[] = [];
   const witness = {
@@ -38,7 +40,7 @@ export async function openSmallWorld(options: SmallWorldOptions = {}) {
     denied: () => undefined,
   };
   const { book } = policies;
-  const shared = { log, heads, follower, book, witness, domain: "localhost", now, onTrouble };
+  const shared = { log, heads, follower, book, members, witness, domain: "localhost", now, onTrouble };
   const properties = openPropertyService({ ...shared, keeper: "test" });
   const { reader, writer, nodes, access, visibilities } = properties;
   const directory = openDirectory({ ...shared, access, reader, visibilities, file, bounds });

@@ -1,13 +1,16 @@
-// Expressions: CEL that a user wrote, compiled once and asked of one thing after the other.
+// Expressions: CEL that a user wrote, compiled once and asked of one thing after the other. The folder's public file.
 // In: text, and which words it may use; then values. Out: yes, no or too slow. Never: lets an expression hold this thread for
 // longer than a moment, whatever it is and whatever was published; throws once it is compiled.
 
 import { type CelInput, type CelValue, celList, celMap, parse, plan } from "@bufbuild/cel";
 import type { Json } from "../core/json.ts";
 import { Refusal } from "../core/refusal.ts";
-import { forgetPatterns, language } from "./filter-language.ts";
-import { type Dialect, type Expression, type Survey, survey, UnfitExpression } from "./filter-survey.ts";
+import { forgetPatterns, language } from "./language.ts";
+import { type Dialect, type Expression, type Survey, survey, UnfitExpression } from "./survey.ts";
 import { runLimited } from "./time-limit.ts";
+
+export { instant } from "./language.ts";
+export { type Dialect, type Expression, PROPERTIES } from "./survey.ts";
 
 export type FilterAnswer = "yes" | "no" | "too-slow";
 

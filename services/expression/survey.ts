@@ -6,7 +6,7 @@
 import type { parse } from "@bufbuild/cel";
 import { parsePropertyName } from "../core/address.ts";
 import { Refusal } from "../core/refusal.ts";
-import { language, patternOf } from "./filter-language.ts";
+import { language, patternOf } from "./language.ts";
 
 export type Expression = ReturnType<typeof parse>["expr"];
 type Kind<Case> = Extract<Expression["exprKind"], { case: Case }>["value"];
