@@ -30,7 +30,15 @@ let { projection, find, file } = open((workerData as { file: string }).file);
 
 function open(wanted: string): { projection: Projection; find: Finder; file: string } {
   const opened = openDatabase(wanted);
-  const projected = openProjection(opened.database);
+  let projected: Projection;
+  try {
+    projected = openProjection(opened.database);
+  } catch {
+    // Its tables are not ours, though the file is sound: the log has it all.
+    opened.database.close();
+    forgetDatabase(opened.file);
+    return open(opened.file);
+  }
   return { projection: projected, find: openFinder(opened.database, compile), file: opened.file };
 }
 

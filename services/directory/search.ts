@@ -3,7 +3,14 @@
 import { parseAddress, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import { Refusal } from "../core/refusal.ts";
-import type { Access, Look, NodeShape, Reader, Witness } from "../property/properties.ts";
+import {
+  type Access,
+  type Look,
+  type NodeShape,
+  type Reader,
+  requireReading,
+  type Witness,
+} from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import { formatAfter, parseAfter } from "./after.ts";
 import type { Feeding } from "./feeding.ts";
@@ -57,6 +64,7 @@ export function openSearch(deps: SearchDeps): Search {
   const { access, reader, follower, witness, now } = deps;
 
   return async (look, wish, pay = () => undefined) => {
+    requireReading(look);
     const query = openQuery(wish);
     const { limit = limitUsual } = wish;
     const after = parseAfter(wish.after);

@@ -20,7 +20,7 @@ import { openWriter, type Writer } from "./writer.ts";
 export { type Access, type Audience, type Look, nothingDisclosed, type Witness } from "./access.ts";
 export type { PropertyShape } from "./answer.ts";
 export { type OnceKey, onceAnswer, onceAppend, onceSubject } from "./once.ts";
-export type { NodeShape, Reader } from "./reader.ts";
+export { type NodeShape, type Reader, requireReading } from "./reader.ts";
 export type { TypeShape } from "./types.ts";
 export type { Retyping, Visibilities } from "./visibilities.ts";
 export { type Condition, requireOwner, type Terms, type ValueWish } from "./wishes.ts";

@@ -171,7 +171,7 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
 }
 
 /** Whether the token reads anything at all. @throws Refusal `scope-missing` */
-function requireReading({ caller }: Look): void {
+export function requireReading({ caller }: Look): void {
   if (caller && !caller.scopes.some((scope) => scope.startsWith("read"))) requireScope(caller, "read");
 }
 

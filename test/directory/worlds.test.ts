@@ -8,7 +8,7 @@ import { openSmallWorld, type SmallWorld } from "./small-world.ts";
 const full = process.env.TIDINGS_TEST_FULL === "1";
 const worlds = full ? 2_000 : 200;
 /** Several in one log: they must not show in each other's answers, and a thread need not start for each. */
-const together = 10;
+const together = 25;
 
 const [first = 1] = seedsOfRun(1, 1);
 
@@ -38,7 +38,7 @@ async function visit(
     await here.live(season === 0 ? 25 : 8);
     // What an ended lease leaves behind is found once the log has it.
     await here.settle();
-    for (let asker = 0; asker < 3; asker++) {
+    for (let asker = 0; asker < 2; asker++) {
       const look = here.anybody();
       const questions = [here.question(), here.question(), here.question()];
       const limit = random.int(4) + 1;
