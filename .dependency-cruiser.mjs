@@ -31,7 +31,7 @@ const wiring = ["services/main.ts", "services/broker.ts"];
 /** The one file that starts what is wired: `tidings start`. */
 const starters = ["services/cli/tidings.ts"];
 /** Single files beside them, which know core/ only; others may import their types, and wiring hands in the rest. */
-const beside = ["services/config.ts", "services/clock.ts", "services/greeting.ts"];
+const beside = ["services/config.ts", "services/clock.ts", "services/greeting.ts", "services/meters.ts"];
 /** What lives outside services/ and is shipped with it. */
 const outside = ["agents", "client", "console"];
 

@@ -1,7 +1,6 @@
 // The broker: every service wired over two logs, whatever those logs stand on.
 // In: logs, a clock, settings. Out: one HTTP server that is ready to listen. Never: a process, a signal, an environment.
 import type { FastifyBaseLogger } from "fastify";
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
 import type { Caller } from "./core/principal.ts";
@@ -10,6 +9,7 @@ import { openGroups, openMembers } from "./groups/groups.ts";
 import { type Limits, usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
 import { type BoxLimits, openMessages } from "./messages/messages.ts";
+import { openMeters } from "./meters.ts";
 import { openPolicies } from "./policy/policies.ts";
 import { type Look, nothingDisclosed, openPropertyService } from "./property/properties.ts";
 import { follow } from "./store/follower.ts";
@@ -61,21 +61,17 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { domain, registration, origins, adminToken, facts, secrets, now, keeper, log } = options;
   const { ailments = () => [], rateLimit, limits = usualLimits, boxes } = options;
   const onTrouble = (message: string): void => log.warn(message);
-  const metrics = new Registry();
-  collectDefaultMetrics({ register: metrics });
-  const lateness = new Histogram({
-    name: "tidings_lease_end_late_seconds",
-    help: "How late leases were ended.",
-    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
-    registers: [metrics],
-  });
-
-  const sending = new Histogram({
-    name: "tidings_store_to_send_seconds",
-    help: "From the time that an event was stored until it was handed to a stream's transport.",
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
-    registers: [metrics],
-  });
+  const { registry: metrics, gauge, counter, times } = openMeters();
+  const onLeaseEnded = times(
+    "tidings_lease_end_late_seconds",
+    "How late leases were ended.",
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
+  );
+  const onSent = times(
+    "tidings_store_to_send_seconds",
+    "From the time that an event was stored until it was handed to a stream's transport.",
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+  );
   let feedLagMs = 0;
 
   const follower = follow(facts);
@@ -111,7 +107,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     now,
     keeper,
     onTrouble,
-    onLeaseEnded: (lateMs) => lateness.observe(lateMs / 1000),
+    onLeaseEnded,
   });
   const plainLook = (caller: Caller): Look => ({ caller, via: "rest", disclosed: nothingDisclosed });
   const groups = openGroups({
@@ -177,7 +173,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     whoHas,
     settle: properties.settle,
     now,
-    onSent: (afterMs) => sending.observe(afterMs / 1000),
+    onSent,
   });
 
   const { streamsOf } = watching;
@@ -223,29 +219,6 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     () => watching.tally.conflated,
   );
   counter("tidings_events_sent_total", "Events handed to transports.", () => watching.tally.sent);
-
-  function counter(name: string, help: string, value: () => number): void {
-    new Counter({
-      name,
-      help,
-      registers: [metrics],
-      collect() {
-        this.reset();
-        this.inc(value());
-      },
-    });
-  }
-
-  function gauge(name: string, help: string, value: () => number): void {
-    new Gauge({
-      name,
-      help,
-      registers: [metrics],
-      collect() {
-        this.set(value());
-      },
-    });
-  }
 
   async function whatAils(): Promise<readonly string[]> {
     const known = ailments();

@@ -49,7 +49,7 @@ export type Indexed = number | string;
 const prefixMax = 64;
 
 /** Of a long text its beginning: texts that are equal or in order have beginnings that are so too. */
-export function indexed(value: string | number | boolean): Indexed {
+function indexed(value: string | number | boolean): Indexed {
   if (typeof value === "number") return value;
   if (typeof value === "boolean") return value ? "b1" : "b0";
   return `s${[...value.slice(0, 2 * prefixMax)].slice(0, prefixMax).join("")}`;
