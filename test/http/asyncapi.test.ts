@@ -6,6 +6,7 @@ import addFormats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { events } from "../../schemas/wire/events.ts";
 import { frames } from "../../schemas/wire/frames.ts";
+import { acknowledges, sends } from "../conversations/post.ts";
 import { openSocket, type Told } from "../conversations/socket.ts";
 import { aWorld, type Data, type Heard, nodePath } from "../conversations/world.ts";
 
@@ -119,6 +120,19 @@ describe("what is said fits /asyncapi.json", () => {
       ["member.pending", async () => await carol.asks("PUT", member)],
       ["member.joined", async () => await bob.asks("PUT", member)],
       ["member.left", async () => await bob.asks("DELETE", member)],
+      ["message.received", async () => await sends(carol, bob, "Hello", { invitation: { media: "audio" } })],
+      [
+        "message.delivered",
+        async () => {
+          const rule = { who: [bob.address], properties: ["receipts"] };
+          await carol.grants({ ...rule, allow: ["message", "read"] });
+          await acknowledges(carol, await sends(bob, carol, "Hello"));
+        },
+      ],
+      [
+        "message.read",
+        async () => await acknowledges(carol, await sends(bob, carol, "Hello?"), "?read=true"),
+      ],
       [
         "stream.bookmark",
         async () => {
@@ -173,6 +187,7 @@ describe("what is said fits /asyncapi.json", () => {
       ["ping", {}],
       ["set", { node, name: "travel", value: { city: "Oslo" }, lease }],
       ["patch", { node, set: { count: { value: 1 }, other: { value: 2 } }, remove: ["nothing"] }],
+      ["send", { to: node, contentType: "text/plain", content: "Hello" }],
       ["renew", { lease: "trip", seconds: 90 }],
       ["delete", { node, name: "count" }],
       ["watch", { target: node, properties: ["*"], depth: "0" }],
