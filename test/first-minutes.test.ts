@@ -71,8 +71,8 @@ describe("the README", () => {
       readme.indexOf("## What to know"),
     );
     const blocks = [...minutes.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
-    const [steps = "", watch = "", subscribe = "", decide = ""] = blocks;
-    expect(blocks).toHaveLength(4);
+    const [steps = "", watch = "", subscribe = "", write = "", decide = ""] = blocks;
+    expect(blocks).toHaveLength(5);
     const here = (text: string): string => text.replaceAll("http://127.0.0.1:4280", world.url);
 
     const printed = await type(`${here(steps)}\necho; echo "CAROL=$CAROL"; echo "DAVE=$DAVE"`).end;
@@ -88,6 +88,10 @@ describe("the README", () => {
     const subscribed = await type(`${known}\n${subscribe}`).end;
     expect(subscribed).toContain('"state":"active"');
     expect(subscribed).toContain('"reason":"snapshot"');
+
+    const written = await type(`${known}\n${write}`).end;
+    expect(written).toContain('"from":"dave@localhost"');
+    expect(written).toContain('"content":"See you in Berlin?"');
 
     const decided = await type(`${known}\n${decide}`).end;
     expect(decided).toContain('"watcher":"dave@localhost","state":"active"');

@@ -1,7 +1,6 @@
 // Boxes: which messages wait for whom, without their contents, as of the place that the feed has come to.
 // In: message facts in log order, and messages that are about to be stored. Out: what waits, in order, and how much of it is whose. Never: a content, or a scan of the log.
 import { type Address, rootOf } from "../core/address.ts";
-import { Deadlines } from "../core/deadlines.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Message } from "./message-facts.ts";
 
@@ -35,6 +34,8 @@ export interface Box {
   readonly good: Total;
   /** How many are for whoever watches a property. */
   interests: number;
+  /** When to look again for what has expired. */
+  nextMs: number;
   readonly ofSender: Map<string, { readonly all: Total; readonly dropped: Total }>;
 }
 
@@ -45,6 +46,10 @@ export interface BoxLimits {
   readonly ofRecipient: Total;
 }
 
+const sweepMs = 60_000;
+/** A box is not gone through more often: what has expired meanwhile is shown to nobody, and counts a moment longer. */
+const pruneMs = 1_000;
+
 /** Of contents, read at a time. */
 const pageBytesMax = 1024 * 1024;
 
@@ -53,7 +58,7 @@ const usualBoxLimits: BoxLimits = {
   ofRecipient: { count: 10_000, bytes: 32 * 1024 * 1024 },
 };
 
-export interface Boxes {
+export interface Boxes extends Disposable {
   /** Undefined where nothing waits. */
   at(node: string): Box | undefined;
   /** At an account's node and the nodes under it. */
@@ -69,8 +74,12 @@ export interface Boxes {
 export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits): Boxes {
   const boxes = new Map<string, Box>();
   const accounts = new Map<string, Set<Box>>();
-  const endings = new Deadlines<Letter>();
   let held = 0;
+  // Nobody may ever look into a box again.
+  const sweeping = setInterval(() => {
+    for (const box of boxes.values()) prune(box);
+  }, sweepMs);
+  sweeping.unref();
 
   function boxOf(to: Address): Box {
     const known = boxes.get(to.text);
@@ -80,6 +89,7 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
       letters: new Map(),
       good: { count: 0, bytes: 0 },
       interests: 0,
+      nextMs: Number.POSITIVE_INFINITY,
       ofSender: new Map(),
     };
     boxes.set(to.text, box);
@@ -98,7 +108,7 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
     box.letters.delete(id);
     box.letters.set(id, letter);
     count(letter, 1);
-    endings.add(letter.expiresMs, letter);
+    box.nextMs = Math.min(box.nextMs, letter.expiresMs);
   }
 
   function remove(box: Box, id: string): void {
@@ -129,12 +139,15 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
   }
 
   /** What has expired waits no more, whatever the log still holds. */
-  function prune(): void {
+  function prune(box: Box): void {
     const nowMs = now();
-    for (let letter = endings.take(nowMs); letter !== undefined; letter = endings.take(nowMs)) {
-      const { box, id } = letter;
-      if (box.letters.get(id) === letter) remove(box, id);
+    if (nowMs < box.nextMs) return;
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const [id, { expiresMs }] of box.letters) {
+      if (expiresMs <= nowMs) remove(box, id);
+      else nextMs = Math.min(nextMs, expiresMs);
     }
+    box.nextMs = Math.max(nextMs, nowMs + pruneMs);
   }
 
   /**
@@ -160,16 +173,15 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
 
   return {
     at(node) {
-      prune();
-      return boxes.get(node);
+      const box = boxes.get(node);
+      if (box) prune(box);
+      return box;
     },
-    ofAccount(account) {
-      prune();
-      return accounts.get(account) ?? [];
-    },
+    ofAccount: (account) => accounts.get(account) ?? [],
     reserve(id, to, message) {
-      prune();
-      require(boxes.get(to.text), message);
+      const known = boxes.get(to.text);
+      if (known) prune(known);
+      require(known, message);
       const letter = letterOf(id, boxOf(to), 0, message);
       put(letter);
       return () => {
@@ -177,21 +189,19 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
       };
     },
     take(id, to, position, message) {
-      prune();
-      if (message === undefined) {
-        const box = boxes.get(to.text);
-        if (box) remove(box, id);
-        return undefined;
+      if (message && message.expiresMs > now()) {
+        const letter = letterOf(id, boxOf(to), position, message);
+        put(letter);
+        return letter;
       }
-      if (message.expiresMs <= now()) return undefined;
-      const letter = letterOf(id, boxOf(to), position, message);
-      put(letter);
-      return letter;
+      const box = boxes.get(to.text);
+      if (box) remove(box, id);
+      return undefined;
     },
     get held() {
-      prune();
       return held;
     },
+    [Symbol.dispose]: () => clearInterval(sweeping),
   };
 }
 

@@ -56,6 +56,8 @@ export interface MailDeps {
   readonly boxes: Boxes;
 }
 
+const kinds: ReadonlySet<string> = new Set(["message", "interest", "receipt", "ack", "node"]);
+
 interface Acknowledgement {
   readonly upTo: number;
   readonly also: ReadonlySet<number>;
@@ -71,10 +73,10 @@ export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
 
   function take(fact: Fact): void {
     position = fact.position;
-    const { subject } = fact;
-    // Most are properties.
-    if (subject.includes(".property.")) return;
-    const { address, kind, name } = placeOf(subject);
+    // Most are properties, and none of its business.
+    const nameAt = fact.subject.lastIndexOf(".");
+    if (!kinds.has(fact.subject.slice(fact.subject.lastIndexOf(".", nameAt - 1) + 1, nameAt))) return;
+    const { address, kind, name } = placeOf(fact.subject);
     switch (kind) {
       case "message":
         takeMessage(fact, address, name);
@@ -144,6 +146,7 @@ export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
   function* lettersOf(account: string): Iterable<Letter> {
     for (const { letters, isGroup } of boxesOf(account)) {
       for (const letter of letters) {
+        // What has expired may still lie there, and what has no position is on its way into the log.
         if (letter.position === 0 || letter.isDropped || letter.interest !== undefined) continue;
         if (!isGroup || !hasAcknowledged(account, letter)) yield letter;
       }

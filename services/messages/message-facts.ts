@@ -60,13 +60,17 @@ export function messageShape(
   return { id, from, to, ...content, expires: timestamp(expiresMs) };
 }
 
-export function messageBody(to: string, message: Message): string {
-  const { from, expiresMs: expires, bytes, content, interest, revealed } = message;
+/** @param content of one that is dropped too: what is stored for it is as long, and says nothing of it */
+export function messageBody(to: string, message: Message, content: Content): string {
+  const { from, expiresMs: expires, bytes, interest, revealed } = message;
   const wire: Wire = { from, expires, bytes };
   if (interest !== undefined) wire.interest = interest;
-  if (content === undefined) return JSON.stringify({ ...wire, dropped: true });
   if (revealed.length > 0) wire.reveal = revealed;
-  return JSON.stringify({ ...wire, to, ...content });
+  const body = JSON.stringify({ ...wire, to, ...content });
+  if (message.content) return body;
+  const bare = JSON.stringify({ from, expires, bytes, interest, dropped: true, filling: "" });
+  const filling = ".".repeat(Math.max(0, Buffer.byteLength(body) - bare.length));
+  return JSON.stringify({ from, expires, bytes, interest, dropped: true, filling });
 }
 
 export const messageOf = oncePerFact(({ body }): Message | undefined => {

@@ -70,6 +70,9 @@ export function openMessages({ domain, log, follower, members, access, now, limi
     get held() {
       return boxes.held;
     },
-    [Symbol.dispose]: () => mail[Symbol.dispose](),
+    [Symbol.dispose]() {
+      mail[Symbol.dispose]();
+      boxes[Symbol.dispose]();
+    },
   };
 }

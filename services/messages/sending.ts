@@ -12,7 +12,7 @@ import { subjectOf } from "../store/subjects.ts";
 import type { Boxes } from "./boxes.ts";
 import { type Message, messageBody } from "./message-facts.ts";
 import type { Rights } from "./rights.ts";
-import { type MessageFields, parseMessageWish } from "./wish.ts";
+import { type MessageFields, type MessageWish, parseMessageWish } from "./wish.ts";
 
 export interface SendTerms {
   readonly once?: OnceKey | undefined;
@@ -53,13 +53,13 @@ export function openSending(deps: SendDeps): Send {
     id: string,
     to: Address,
     message: Message,
+    { content, keepMs }: MessageWish,
     record: Append | undefined,
-    keepMs: number,
   ): Promise<void> {
     const kind = message.interest === undefined ? "message" : "interest";
     const append: Append = {
       subject: subjectOf(to, kind, id),
-      body: messageBody(to.text, message),
+      body: messageBody(to.text, message, content),
       expected: 0,
       keepSeconds: Math.ceil(keepMs / 1000),
     };
@@ -75,7 +75,7 @@ export function openSending(deps: SendDeps): Send {
 
   return async (who, given, fields, { once, disclosed = new Map() } = {}) => {
     requireScope(who, "message");
-    const { content, bytes, keepMs, interest } = parseMessageWish(fields);
+    const wish = parseMessageWish(fields);
     const to = await recipientOf(given);
     const onceAt = once === undefined ? undefined : onceSubject(who.address, once);
     for (let round = 0; round < roundsMax; round++) {
@@ -86,16 +86,16 @@ export function openSending(deps: SendDeps): Send {
       const isTaken = rights.admit(who, disclosed, to) === "taken";
       const message: Message = {
         from: who.address.text,
-        expiresMs: Math.floor(now() + keepMs),
-        bytes,
-        content: isTaken ? content : undefined,
-        interest,
+        expiresMs: Math.floor(now() + wish.keepMs),
+        bytes: wish.bytes,
+        content: isTaken ? wish.content : undefined,
+        interest: wish.interest,
         revealed: [...disclosed.keys()],
       };
       const id = randomBytes(12).toString("base64url");
       try {
         const record = once && onceAt !== undefined ? onceAppend(onceAt, once, { id }) : undefined;
-        await store(id, to, message, record, keepMs);
+        await store(id, to, message, wish, record);
         return { id };
       } catch (error) {
         // The same request came twice at once: the other one was first.
