@@ -4,7 +4,17 @@ import { isMediaType } from "../../services/core/media-type.ts";
 import given from "../vectors/media-types.json" with { type: "json" };
 import { acknowledges, messagesPath, polls, posts, said, sends, waiting, weekMs } from "./post.ts";
 import { openSocket } from "./socket.ts";
-import { type Answer, at, aWorld, blockPath, type Data, nodePath, stages } from "./world.ts";
+import {
+  type Answer,
+  at,
+  aWorld,
+  blockPath,
+  type Data,
+  type Heard,
+  nodePath,
+  openEventStream,
+  stages,
+} from "./world.ts";
 
 const received = "message.received";
 
@@ -399,6 +409,35 @@ describe.each(stages)("messages on the %s log", (stage) => {
       expect(metrics).toMatch(/^tidings_messages_held \d+$/m);
       expect((await alice.asks("GET", nodePath(bob.address))).status).toBe(404);
     });
+  });
+});
+
+describe.each([...stages, "lagging"] as const)("while streams come and go on the %s log", (stage) => {
+  const world = aWorld(stage);
+
+  test("each message is told once on each stream, in order, whenever it comes", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    const words = Array.from({ length: 60 }, (_, n) => `word ${n}`);
+    const sending = (async () => {
+      for (const word of words) await sends(alice, bob, word);
+    })();
+    const streams = [];
+    for (let n = 0; n < 10; n++) {
+      const headers = { authorization: `Bearer ${bob.token}` };
+      streams.push(await openEventStream(`${world.url}/v1/events`, headers));
+    }
+    await sending;
+    for (const stream of streams) {
+      const heard: Heard[] = [];
+      while (said(heard).at(-1) !== words.at(-1)) heard.push(await stream.next());
+      expect(said(heard)).toEqual(words);
+      // Whoever comes back with the cursor of any of them hears the rest.
+      const from = heard[heard.length >> 1] as Heard;
+      const after = await polls(bob, from.cursor);
+      expect(said(after.events).slice(-10)).toEqual(words.slice(-10));
+      await stream[Symbol.asyncDispose]();
+    }
   });
 });
 
