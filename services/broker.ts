@@ -4,7 +4,7 @@ import type { FastifyBaseLogger } from "fastify";
 import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
 import type { Caller } from "./core/principal.ts";
-import { openDirectory } from "./directory/directory.ts";
+import { openDirectory, openQuery } from "./directory/directory.ts";
 import { openGroups, openMembers } from "./groups/groups.ts";
 import { type Limits, usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
@@ -152,6 +152,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     standing,
     doorkeeper,
     own: reader.own,
+    checkQuery: openQuery,
     onTrouble,
   });
   const messages = openMessages({ domain, log: facts, follower, members, access, now, limits: boxes });
@@ -187,6 +188,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     access,
     reader,
     witness: notices,
+    notices,
     domain,
     now,
     onTrouble,

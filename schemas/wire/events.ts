@@ -57,6 +57,14 @@ function event(
   return [type, schema];
 }
 
+const matching = {
+  subscription: Type.String(),
+  node,
+  properties: Type.Record(Type.String(), Type.Unsafe<unknown>({ type: "object" }), {
+    description: "What the reader may see of it, as far as it fits; nothing of a node that has left.",
+  }),
+};
+
 const membership = { group: Type.String(), member: Type.String() };
 
 /** Every event that is served, by its `type`. */
@@ -82,6 +90,8 @@ export const events: Readonly<Record<string, TSchema>> = Object.fromEntries([
   event("watcher.pending", "Somebody wants to watch, and waits for the owner's answer.", notice),
   event("watcher.ended", "Somebody watches no more.", notice),
   event("watcher.denied", "Somebody asked for what is not granted, and saw nothing.", notice),
+  event("match.entered", "A node has come to match a standing query.", matching),
+  event("match.left", "A node does not match a standing query any more.", matching),
   event("member.joined", "Somebody belongs to a group.", membership),
   event("member.pending", "Somebody asks its owner to be let into a group.", membership),
   event("member.left", "Somebody belongs to a group no more.", membership),

@@ -159,11 +159,22 @@ const Filter = Type.String({
   description: "A CEL expression over node, name, value, previous and now; at most 2,048 characters.",
 });
 
+const Query = Type.Object(
+  {
+    q: Type.Optional(
+      Type.String({ description: "Words: all must stand in a node's address or properties." }),
+    ),
+    where: Type.Optional(Type.String({ description: "A CEL expression over its properties." })),
+  },
+  { ...closed, description: "What to look for, in place of `target`, as GET /v1/directory takes it." },
+);
+
 export const SubscriptionPost = Type.Object(
   {
-    target: Type.String({
-      description: "An address, or mailto: and an e-mail address. It may not exist yet.",
-    }),
+    target: Type.Optional(
+      Type.String({ description: "An address, or mailto: and an e-mail address. It may not exist yet." }),
+    ),
+    query: Type.Optional(Query),
     properties: Type.Optional(Patterns),
     depth: Type.Optional(Depth),
     filter: Type.Optional(Filter),
@@ -189,6 +200,7 @@ export const Subscription = Type.Object({
   id: Type.String(),
   subscriber: Type.String(),
   target: Type.String(),
+  query: Type.Optional(Query),
   properties: Type.Array(Type.String()),
   depth: Depth,
   filter: Type.Optional(Type.String()),

@@ -129,6 +129,24 @@ export function subscriptionEvent(change: SubscriptionChange): TidingsEvent {
   };
 }
 
+/** To whoever keeps a standing query. */
+export function matchEvent(match: {
+  readonly id: string;
+  readonly isIn: boolean;
+  readonly timeMs: number;
+  readonly data: { readonly subscription: string; readonly node: string; readonly properties: Json };
+}): TidingsEvent {
+  const { id, isIn, timeMs, data } = match;
+  return {
+    specversion: "1.0",
+    id,
+    source: `/nodes/${data.node}`,
+    type: `${typePrefix}match.${isIn ? "entered" : "left"}`,
+    time: timestamp(timeMs),
+    data,
+  };
+}
+
 /** To a group's watchers, its owner, and whom it is about. */
 export function memberEvent(
   epoch: string,

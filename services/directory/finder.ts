@@ -2,8 +2,9 @@
 // In: a query, who asks, after which node. Out: candidates with what made them so. Never: a look at what is open to nobody but another owner; the last word on what may be seen.
 import type { DatabaseSync, SQLInputValue } from "node:sqlite";
 import type { Json } from "../core/json.ts";
+import type { QueryText } from "../core/query-target.ts";
 import { ownerKey, placeKey, type Realm, rangeOf, wordToken } from "./keys.ts";
-import { type Query, type QueryText, queryOf } from "./query.ts";
+import { type Query, queryOf } from "./query.ts";
 import type { Condition, Where } from "./where.ts";
 import { wordsOf } from "./words.ts";
 

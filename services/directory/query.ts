@@ -1,16 +1,10 @@
 // Queries: what somebody looks for, compiled once and asked of one node after the other.
 // In: words and an expression; then nodes, with what may be seen of them. Out: yes, no or too slow. Never: a look at anything but what it is given.
 import type { Json } from "../core/json.ts";
+import type { QueryText } from "../core/query-target.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Where } from "./where.ts";
 import { wordsOf, wordsOfValue } from "./words.ts";
-
-export interface QueryText {
-  /** Words: all must stand in the node's address or in its visible properties. */
-  readonly q?: string | undefined;
-  /** CEL over visible properties. */
-  readonly where?: string | undefined;
-}
 
 export interface Query {
   readonly words: readonly string[];

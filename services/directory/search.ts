@@ -2,6 +2,7 @@
 // In: a look, a query. Out: a page of nodes with what may be seen of them. Never: a match, an order or a page that anything hidden had a part in.
 import { parseAddress, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
+import type { QueryText } from "../core/query-target.ts";
 import { Refusal } from "../core/refusal.ts";
 import {
   type Access,
@@ -16,7 +17,7 @@ import { formatAfter, parseAfter } from "./after.ts";
 import type { Feeding } from "./feeding.ts";
 import type { Candidate, Found } from "./finder.ts";
 import { openQuery } from "./open-query.ts";
-import type { Query, QueryText } from "./query.ts";
+import type { Query } from "./query.ts";
 
 export interface SearchWish extends QueryText {
   readonly limit?: number | undefined;

@@ -65,7 +65,9 @@ export function openLookups({ limit, quotas, now, onRefused, standing }: LookupD
     },
     async watch(who, wished) {
       if (wished.length > 1) quotas.take("requests", who, wished.length - 1);
-      const others = wished.filter(({ whom }) => !("address" in whom && owns(who.caller, whom.address)));
+      const others = wished.filter(
+        ({ whom }) => !("query" in whom) && !("address" in whom && owns(who.caller, whom.address)),
+      );
       const key = askerKey(who);
       for (const one of others) admit(key, targetOf(one));
       const states = await Promise.all(others.map((one) => standing.ofAnybody(one, lookOf(who.caller, one))));
@@ -83,5 +85,6 @@ function lookOf(caller: Caller, { disclosed = nothingDisclosed }: Wished): Look 
 }
 
 function targetOf({ whom }: Wished): string {
+  if ("query" in whom) return "";
   return "address" in whom ? whom.address.text : `mailto:${whom.email}`;
 }

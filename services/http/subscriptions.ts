@@ -13,6 +13,7 @@ import {
   type SubscriptionChangeWish,
   type Subscriptions as SubscriptionService,
   type SubscriptionWish,
+  targetOf,
 } from "../watch/watching.ts";
 import type { Lookups } from "./lookups.ts";
 import { describe } from "./route.ts";
@@ -32,7 +33,7 @@ export function subscriptionRoutes(
       counts: "subscription",
       summary: "Watch somebody, from now on and on every stream of the caller",
       description:
-        "The target may not exist yet: the subscription wakes when it registers. `pending` says that nothing is granted now, whatever the reason.",
+        "`query` in place of `target` is a standing query of the directory: `match.entered` and `match.left` tell who comes to match it and who does no more. The target may not exist yet: the subscription wakes when it registers. `pending` says that nothing is granted now, whatever the reason.",
       tag,
       access: "account",
       body: SubscriptionPost,
@@ -51,7 +52,7 @@ export function subscriptionRoutes(
     }),
     async (request, reply) => {
       const wish = request.body as SubscriptionWish;
-      await lookups.watch(request, [parseWatchWish({ target: wish.target, properties: wish.properties })]);
+      await lookups.watch(request, [parseWatchWish({ target: targetOf(wish), properties: wish.properties })]);
       const made = await subscriptions.create(request.caller as Principal, wish);
       return reply.code(201).header("location", `/v1/subscriptions/${made.id}`).send(made);
     },

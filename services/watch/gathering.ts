@@ -21,14 +21,20 @@ export interface Gathered {
   readonly target: Target;
 }
 
-/** Whether somebody came or went after a position, or a member decided anew: what its reader knows may be hidden now. */
-export function hasTurned({ look, target }: Gathered, position: number, deps: GatheringDeps): boolean {
-  const { members, access } = deps;
-  const group = target.node.text;
-  if (members.turnsSince(group, position).length > 0) return true;
-  return [...members.of(group).keys()].some((member) =>
-    access.hasChanged(look, parseAddress(member), position),
-  );
+/** What was decided meanwhile, or who came and went, may hide what the reader knows: then it begins anew. */
+export function asDecided(
+  { look, target }: Gathered,
+  start: Start,
+  { members, access }: GatheringDeps,
+): Start {
+  const { node, depth } = target;
+  const { position } = start;
+  if (position === undefined) return start;
+  const hasTurned = (): boolean =>
+    members.turnsSince(node.text, position).length > 0 ||
+    [...members.of(node.text).keys()].some((one) => access.hasChanged(look, parseAddress(one), position));
+  const isOther = access.hasChanged(look, node, position) || (depth !== "0" && hasTurned());
+  return isOther ? { ...start, position: undefined, isLost: true } : start;
 }
 
 /** Whether a reader is told: the owner of the group, whom it is about, and whoever watches the group and may know. */

@@ -86,7 +86,7 @@ export function openHub(deps: HubDeps): Hub {
     const key = nodeKey(fact.subject);
     const kind = fact.subject.slice(key.length + 1, fact.subject.lastIndexOf("."));
     if (kind !== "property" && kind !== "node" && kind !== "interest") {
-      if (kind === "subscription" || kind === "watcher") subscribers.get(key)?.(fact);
+      if (kind === "subscription" || kind === "watcher" || kind === "match") subscribers.get(key)?.(fact);
       return;
     }
     const at = places.get(key);

@@ -11,7 +11,8 @@ import { type Access, type Look, nothingDisclosed } from "../property/properties
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
-import { Gathering, hasTurned, isTold } from "./gathering.ts";
+import { Found, type FoundDeps } from "./found.ts";
+import { asDecided, Gathering, isTold } from "./gathering.ts";
 import type { Start } from "./history.ts";
 import { type Standing, type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
@@ -27,7 +28,8 @@ export interface OwnDeps {
   readonly whoHas: (email: string) => Promise<Address | undefined>;
   /** Ends a subscription that cannot go on. */
   readonly end: (subscription: Subscription, reason: "filter-too-slow" | "blocked") => Promise<void>;
-  readonly access: Pick<Access, "judge" | "hasChanged" | "maySeeMembers">;
+  readonly access: Pick<Access, "judge" | "may" | "hasChanged" | "maySeeMembers">;
+  readonly foundBy: FoundDeps["foundBy"];
   readonly members: Pick<Members, "of" | "turnsSince">;
   readonly standing: Standing;
   readonly epoch: string;
@@ -56,12 +58,14 @@ export class Own {
   readonly #positions = new Map<string, number>();
   #hasBegun = false;
   readonly #word: Word;
+  readonly #found: Found;
 
   constructor(stream: Stream, start: Start, deps: OwnDeps) {
     this.#stream = stream;
     this.#start = start;
     this.#deps = deps;
     this.#word = new Word(stream, start, deps);
+    this.#found = new Found(stream, this.#kept, deps);
   }
 
   /** One that the caller keeps, as it stands when the stream begins. */
@@ -88,16 +92,24 @@ export class Own {
   }
 
   /** All have been begun with: from now on each fact comes once, by the feed. */
-  begun(): void {
+  async begun(): Promise<void> {
     this.#hasBegun = true;
+    await this.#found.begin();
+  }
+
+  /** The reader has been told to forget what it knew. */
+  onReset(): void {
+    this.#found.again().catch(() => undefined);
   }
 
   /** What the feed brings about one that the caller keeps. */
   take(fact: Fact): void {
-    if (fact.subject.includes(".watcher.")) {
-      this.#tellOfWatcher(fact);
-      return;
-    }
+    if (fact.subject.includes(".watcher.")) this.#tellOfWatcher(fact);
+    else if (fact.subject.includes(".match.")) this.#found.take(fact);
+    else this.#takeSubscription(fact);
+  }
+
+  #takeSubscription(fact: Fact): void {
     const id = nameOf(fact.subject);
     if (!this.#isNews(id, fact.position)) return;
     const present = this.#kept.get(id);
@@ -237,7 +249,7 @@ export class Own {
     this.#kept.set(kept.id, kept);
     const { whom } = kept.wish;
     if ("address" in whom) return this.#watch(kept, whom.address, kept.start);
-    const address = await this.#deps.whoHas(whom.email);
+    const address = "email" in whom ? await this.#deps.whoHas(whom.email) : undefined;
     if (address && this.#kept.get(kept.id) === kept && kept.watch === undefined) {
       this.#watch(kept, address, kept.start);
     }
@@ -257,7 +269,7 @@ export class Own {
     else {
       const isKept = kept.stored !== undefined;
       const target = { node, depth, properties, filter, disclosed, isKept, made: kept.stored?.made };
-      const from = this.#asDecided(kept, target, start);
+      const from = asDecided({ id: kept.id, look: this.#lookOf(kept.wish), target }, start, this.#deps);
       kept.watch = this.#stream.add(target, from, kept.id);
       if (depth !== "0") this.#gather(kept, target, start, from);
     }
@@ -278,17 +290,6 @@ export class Own {
   #unwatch(kept: Kept): void {
     kept.gathering?.drop();
     if (kept.watch) this.#stream.drop(kept.watch);
-  }
-
-  /** What its owner has decided meanwhile may hide what the reader knows: then it begins anew. */
-  #asDecided({ id, wish }: Kept, target: Target, start: Start): Start {
-    const { position } = start;
-    if (position === undefined) return start;
-    const look = this.#lookOf(wish);
-    const isOther =
-      this.#deps.access.hasChanged(look, target.node, position) ||
-      (target.depth !== "0" && hasTurned({ id, look, target }, position, this.#deps));
-    return isOther ? { ...start, position: undefined, isLost: true } : start;
   }
 
   #drop(kept: Kept, reason: string): void {

@@ -30,6 +30,7 @@ export interface StandingDeps {
 
 export function openStanding({ access, exists, existsInStore, caughtUp, whoHas }: StandingDeps): Standing {
   async function addressOf({ whom }: Pick<WatchWish, "whom">): Promise<Address | undefined> {
+    if ("query" in whom) return undefined;
     return "address" in whom ? whom.address : await whoHas(whom.email);
   }
 
@@ -38,6 +39,7 @@ export function openStanding({ access, exists, existsInStore, caughtUp, whoHas }
     look: Look,
     isThere: (address: Address) => Promise<boolean>,
   ): Promise<State> {
+    if ("query" in wish.whom) return "active";
     const address = await addressOf(wish);
     if (address === undefined || !(await isThere(address))) return "pending";
     const isOpen = selected(wish).some((name) => access.judge(look, address, name, "watch").is === "granted");

@@ -33,6 +33,8 @@ export interface StreamOptions {
   readonly onTouched: () => void;
   /** What the watched node or the watch itself became: for whoever keeps subscriptions. */
   readonly onNode?: ((watch: Watch, change: Change) => void) | undefined;
+  /** Its reader has been told to forget what it knew. */
+  readonly onReset?: (() => void) | undefined;
   readonly onStopped?: ((watch: Watch) => void) | undefined;
   /** The owner of the watched node has decided anew. */
   readonly onTurned?: ((watch: Watch, turn: Turn) => void) | undefined;

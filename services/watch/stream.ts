@@ -123,9 +123,9 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   }
 
   /** Owes the reader an event that is no property's. @param position of its fact, if the hub has yet to come to it */
-  announce(event: TidingsEvent, position?: number): void {
+  announce(event: TidingsEvent, position?: number, when?: "live" | "snapshot"): void {
     if (this.#ended) return;
-    this.#teller.announce(event, position);
+    this.#teller.announce(event, position, when);
     this.#options.onTouched();
   }
 
@@ -285,6 +285,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     }
     this.#floors.hold(this.#session);
     this.#tellOfStream("reset");
+    this.#options.onReset?.();
   }
 
   #all(): readonly (Watch | Inbox)[] {

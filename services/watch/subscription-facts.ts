@@ -1,6 +1,7 @@
 // Subscription facts: standing wishes as the log holds them.
 // In: subscriptions. Out: bodies of facts, and back. Never: an end that does not say of what.
 import type { Address } from "../core/address.ts";
+import { type Principal, rights } from "../core/principal.ts";
 import { oncePerFact } from "../store/decoded.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
@@ -58,6 +59,11 @@ export function endOf(fact: Fact): Ended {
 
 export function endBody({ target }: Subscription, why: EndReason): string {
   return JSON.stringify({ was: target, why });
+}
+
+/** The subscriber by itself, without the token that it came with. */
+export function subscriberOf({ subscriber }: Subscription): Principal {
+  return { address: subscriber, kind: "person", scopes: rights, tokenId: "" };
 }
 
 export function isOver({ lease }: Subscription, nowMs: number): boolean {

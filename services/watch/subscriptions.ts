@@ -6,7 +6,8 @@ import { type LeaseShape, timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
 import { leaseEnd, requireLeaseSeconds } from "../core/lease-bounds.ts";
-import { type Principal, rights } from "../core/principal.ts";
+import type { Principal } from "../core/principal.ts";
+import type { QueryText } from "../core/query-target.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nothingDisclosed } from "../property/properties.ts";
 import { nodeOf } from "../store/decoded.ts";
@@ -25,14 +26,22 @@ import {
   endOf,
   isOver,
   type Subscription,
+  subscriberOf,
   subscriptionOf,
   toWire,
   type Wire,
 } from "./subscription-facts.ts";
 import { nodeKey } from "./target.ts";
-import { parseWatchWish, requireWatchScope, type WatchFields } from "./wish.ts";
+import {
+  parseWatchWish,
+  requireQuery,
+  requireWatchScope,
+  type TargetFields,
+  targetOf,
+  type WatchFields,
+} from "./wish.ts";
 
-export interface SubscriptionWish extends WatchFields {
+export interface SubscriptionWish extends Omit<WatchFields, "target">, TargetFields {
   readonly lease?: { readonly seconds: number } | undefined;
   readonly reveal?: readonly string[] | undefined;
 }
@@ -48,6 +57,7 @@ export interface SubscriptionShape {
   readonly id: string;
   readonly subscriber: string;
   readonly target: string;
+  readonly query?: QueryText;
   readonly properties: readonly string[];
   readonly depth: string;
   readonly filter?: string;
@@ -81,6 +91,8 @@ export interface SubscriptionDeps {
   readonly doorkeeper: Pick<Doorkeeper, "announce" | "ended">;
   /** Of these names the ones that the watcher's own node holds, with their values. */
   readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
+  /** @throws Refusal where a query cannot be asked */
+  readonly checkQuery: (query: QueryText) => void;
   readonly onTrouble: (message: string) => void;
 }
 
@@ -147,7 +159,8 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
   }
 
   async function create(who: Principal, wish: SubscriptionWish): Promise<SubscriptionShape> {
-    const { target, whom, properties, depth, filter } = parseWatchWish(wish);
+    const { target, whom, properties, depth, filter } = parseWatchWish({ ...wish, target: targetOf(wish) });
+    if ("query" in whom) requireQuery(who, wish, whom.query, deps.checkQuery);
     requireWatchScope(who, properties);
     const root = rootOf(who.address);
     const count = held.get(nodeKey(subjectOf(root, "node")))?.size ?? 0;
@@ -194,6 +207,9 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
         const seconds = wish.lease.seconds ?? present.lease?.seconds;
         if (seconds === undefined) throw new Refusal("bad-lease", "Say how many seconds: it had no lease.");
         wire.l = leaseOf(seconds, now());
+      }
+      if ("query" in present.whom && (wish.properties !== undefined || wish.filter !== undefined)) {
+        throw new Refusal("bad-request", "A standing query is not changed: end it, and ask another.");
       }
       const wanted = parseWatchWish({
         target: present.target,
@@ -249,6 +265,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
       id,
       subscriber: subscriber.text,
       target,
+      ...("query" in one.whom && { query: one.whom.query }),
       properties: properties.length === 0 ? ["*"] : properties,
       depth,
       ...(filter && { filter: filter.text }),
@@ -266,20 +283,13 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     of,
     announce,
     end,
-    async list(who) {
-      return await Promise.all((await of(who.address)).held.map((one) => shapeOf(who, one)));
-    },
+    list: async (who) => await Promise.all((await of(who.address)).held.map((one) => shapeOf(who, one))),
     get: async (who, id) => await shapeOf(who, await find(who, id)),
     [Symbol.dispose]() {
       following[Symbol.dispose]();
       endings[Symbol.dispose]();
     },
   };
-}
-
-/** The subscriber by itself, without the token that it came with. */
-function subscriberOf({ subscriber }: Subscription): Principal {
-  return { address: subscriber, kind: "person", scopes: rights, tokenId: "" };
 }
 
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/;

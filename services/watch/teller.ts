@@ -37,10 +37,16 @@ export class Teller {
     this.#from = from;
   }
 
-  /** An event that is no property's. @param position of the fact that it tells of, where the hub has yet to come to it */
-  announce(event: TidingsEvent, position = 0): void {
+  /**
+   * An event that is no property's.
+   * @param position of the fact that it tells of, where the hub has yet to come to it
+   * @param when it happened, or was there when the reader came, which is no fault of a slow one
+   */
+  announce(event: TidingsEvent, position = 0, when: "live" | "snapshot" = "live"): void {
     const shared = share(event, ++this.#announced, this.#cursorAt(position), undefined);
-    this.#session.offer(`announced ${this.#announced}`, shared);
+    const key = `announced ${this.#announced}`;
+    if (when === "live") this.#session.offer(key, shared);
+    else this.#session.present(key, shared);
   }
 
   /** An event of the stream itself. */

@@ -1,6 +1,6 @@
 // Watching: streams of whoever watches, over one hub. The folder's public file.
 // In: callers, what they watch, where they left off. Out: streams that a transport drains. Never: a stream that outlives its disposal.
-import type { Address } from "../core/address.ts";
+import { type Address, rootOf } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
 import { allows, type Caller } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
@@ -10,6 +10,7 @@ import type { Book } from "../policy/policies.ts";
 import { type Access, nothingDisclosed, type Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
+import { factsOfNode } from "../store/subjects.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { OpenStream } from "./explain.ts";
 import { type History, type Start, startOfSome } from "./history.ts";
@@ -38,7 +39,7 @@ export {
 } from "./subscriptions.ts";
 export type { Target } from "./target.ts";
 export { openWatchers, type Watchers } from "./watchers.ts";
-export { parseWatchWish, requireWatchScope, type WatchWish } from "./wish.ts";
+export { parseWatchWish, requireWatchScope, targetOf, type WatchWish } from "./wish.ts";
 
 export interface StreamRequest {
   readonly caller: Caller;
@@ -192,6 +193,7 @@ export function openWatching(deps: WatchDeps): Watching {
       onTakenBack,
       onTouched: () => touch(stream),
       onNode: (...args: Parameters<Own["onNode"]>) => mine.onNode(...args),
+      onReset: () => mine.onReset(),
       onStopped: (watch: Parameters<Own["onStopped"]>[0]) => mine.onStopped(watch),
       onTurned: (...args: Parameters<Own["onTurned"]>) => mine.onTurned(...args),
     };
@@ -203,6 +205,7 @@ export function openWatching(deps: WatchDeps): Watching {
       standing: deps.standing,
       epoch,
       members: deps.members,
+      foundBy: async (account) => (await log.snapshot([factsOfNode(rootOf(account), "match")])).facts,
       own: deps.own,
       end: subscriptions.end,
     });
@@ -227,7 +230,7 @@ export function openWatching(deps: WatchDeps): Watching {
         for (const one of held) await mine.begin(one);
         for (const one of ended) mine.beginEnded(one);
         if (after) for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
-        mine.begun();
+        await mine.begun();
       }
       await stream.open();
     } catch (error) {

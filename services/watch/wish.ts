@@ -4,6 +4,7 @@ import { type Address, type Depth, emailOf, parseAddress } from "../core/address
 import type { Json } from "../core/json.ts";
 import { requireNamePatterns } from "../core/name-pattern.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
+import { type QueryText, queryOfTarget, targetOfQuery } from "../core/query-target.ts";
 import { Refusal } from "../core/refusal.ts";
 import { compileFilter, type Filter } from "./filter.ts";
 
@@ -14,8 +15,8 @@ export interface WatchFields {
   readonly filter?: string | undefined;
 }
 
-/** An address, or the e-mail address of somebody who may register one day. */
-export type Whom = { readonly address: Address } | { readonly email: string };
+/** An address, the e-mail address of somebody who may register one day, or whoever matches a query. */
+export type Whom = { readonly address: Address } | { readonly email: string } | { readonly query: QueryText };
 
 export interface WatchWish {
   /** As it is written into answers: the one spelling. */
@@ -46,6 +47,8 @@ export function parseWatchWish(
 }
 
 function parseTarget(target: string): Pick<WatchWish, "target" | "whom"> {
+  const query = queryOfTarget(target);
+  if (query) return { target: targetOfQuery(query), whom: { query } };
   if (!target.startsWith(mailto)) {
     const address = parseAddress(target);
     return { target: address.text, whom: { address } };
@@ -59,4 +62,39 @@ function parseTarget(target: string): Pick<WatchWish, "target" | "whom"> {
 export function requireWatchScope(who: Principal, properties: readonly string[]): void {
   if (properties.length === 0) requireScope(who, "watch");
   for (const name of properties) requireScope(who, "watch", name);
+}
+
+/** One of the two: whom to watch, or what to look for. */
+export interface TargetFields {
+  readonly target?: string | undefined;
+  readonly query?: QueryText | undefined;
+}
+
+/** @throws Refusal unless it is just one of the two */
+export function targetOf({ target, query }: TargetFields): string {
+  if ((target === undefined) === (query === undefined)) {
+    throw new Refusal(
+      "bad-request",
+      "Say whom to watch in `target`, or what to look for in `query`: one of the two.",
+      [{ pointer: "/target", detail: "goes without `query`" }],
+    );
+  }
+  return query ? targetOfQuery(query) : (target as string);
+}
+
+/** A standing query shows what a search would: it takes the scopes of reading, and nothing that selects a second time. */
+export function requireQuery(
+  who: Principal,
+  { properties, depth, filter }: Omit<WatchFields, "target">,
+  query: QueryText,
+  check: (query: QueryText) => void,
+): void {
+  requireScope(who, "read");
+  for (const [name, value] of Object.entries({ properties, depth, filter })) {
+    if (value === undefined) continue;
+    throw new Refusal("bad-request", "A query says itself what it looks at.", [
+      { pointer: `/${name}`, detail: "does not go with `query`" },
+    ]);
+  }
+  check(query);
 }

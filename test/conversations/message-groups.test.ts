@@ -79,10 +79,12 @@ describe.each(stages)("messages to many on the %s log", (stage) => {
       await sends(bob, group, "before");
       await dave.listens();
       await joins(group, dave);
+      await dave.hears("member.joined", { group });
       await sends(bob, group, "after");
       await dave.hears(received, { content: "after" });
       expect(await texts(dave)).toEqual(["after"]);
       await quits(group, dave);
+      await dave.hears("member.left", { group });
       await sends(alice, group, "without dave");
       await dave.hearsNothing();
       expect(await texts(dave)).toEqual([]);

@@ -43,7 +43,8 @@ export async function openSmallWorld(options: SmallWorldOptions = {}) {
   const shared = { log, heads, follower, book, members, witness, domain: "localhost", now, onTrouble };
   const properties = openPropertyService({ ...shared, keeper: "test" });
   const { reader, writer, nodes, access, visibilities } = properties;
-  const directory = openDirectory({ ...shared, access, reader, visibilities, file, bounds });
+  const notices = { started: () => undefined, ended: () => undefined };
+  const directory = openDirectory({ ...shared, notices, access, reader, visibilities, file, bounds });
   await follower.caughtUp();
 
   return {
