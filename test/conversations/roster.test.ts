@@ -150,6 +150,26 @@ describe.each(stages)("the roster on the %s log", (stage) => {
     expect(snapshot.find(({ event }) => event.data.value?.city)?.event.data.value).toEqual(rome);
   });
 
+  test("what changes while it is read is in it, or comes after its cursor", async () => {
+    const alice = await world.registers("alice");
+    const people = await Promise.all(
+      Array.from({ length: 12 }, (_, index) => world.registers(`friend${index}`)),
+    );
+    await keeps(alice, ...people);
+    for (let round = 1; round <= 8; round++) {
+      const setting = people.map((one) => one.sets("travel", { city: `Oslo ${round}` }));
+      const { contacts, cursor } = await reads(alice, "?properties=travel");
+      const known = new Map<string, unknown>();
+      for (const { address, properties } of contacts) known.set(address, properties.travel?.value);
+      await Promise.all(setting);
+      const { snapshot } = await alice.watches("roster", "travel", { after: cursor });
+      for (const { event } of snapshot)
+        if (event.subject === "travel") known.set(event.data.node, event.data.value);
+      const cities = people.map(({ address }) => known.get(address));
+      expect(cities).toEqual(people.map(() => ({ city: `Oslo ${round}` })));
+    }
+  });
+
   test("is watched as one: what all show now, then what they change", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");
