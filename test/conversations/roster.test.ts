@@ -1,5 +1,6 @@
 // The roster: all contacts in one call, watched as one, exported and imported as JSON and vCards.
 import { describe, expect, test } from "vitest";
+import { usualLimits } from "../../services/http/quotas.ts";
 import { openSocket } from "./socket.ts";
 import {
   type Answer,
@@ -451,4 +452,49 @@ describe.each(stages)("the roster on the %s log", (stage) => {
     await people[1]?.sets("presence", { status: "busy" });
     await alice.hears("property.changed", { node: people[1]?.address, value: { status: "busy" } });
   }, 60_000);
+});
+
+describe("what a roster costs", () => {
+  const strangers = (count: number): Data[] =>
+    Array.from({ length: count }, (_, index) => ({ address: `u${index}@localhost` }));
+  const limited = { status: 429, body: { code: "rate-limited" } };
+
+  describe("in guesses", () => {
+    const world = aWorld("memory", {
+      limits: { ...usualLimits, enumeration: { unknownMax: 5, windowMs: 3_600_000 } },
+    });
+
+    test("contacts that show nothing count as unknown targets, read or watched", async () => {
+      const alice = await world.registers("alice");
+      await keeps(alice, ...strangers(5));
+      for (const _ of [1, 2]) expect((await reads(alice)).contacts).toHaveLength(5);
+      await adds(alice, { address: "one-too-many@localhost" });
+      expect(await alice.asks("GET", path)).toMatchObject(limited);
+      expect(await alice.asks("GET", "/v1/poll?watch=roster")).toMatchObject(limited);
+      // What nobody is asked for costs nothing.
+      expect((await reads(alice, "?bare=true")).contacts).toHaveLength(6);
+      const beth = await world.registers("beth");
+      await keeps(beth, ...strangers(6));
+      expect(await beth.asks("GET", "/v1/poll?watch=roster")).toMatchObject(limited);
+    });
+  });
+
+  describe("in requests", () => {
+    const world = aWorld("memory", { limits: { ...usualLimits, requests: { burst: 20, perSecond: 0.01 } } });
+
+    test("each contact that is read or watched is one, and each KiB of cards", async () => {
+      const alice = await world.registers("alice");
+      await keeps(alice, ...strangers(17));
+      expect((await reads(alice)).contacts).toHaveLength(17);
+      expect(await alice.asks("GET", path)).toMatchObject(limited);
+      const beth = await world.registers("beth");
+      await keeps(beth, ...strangers(17));
+      expect((await beth.asks("GET", "/v1/poll?watch=roster")).status).toBe(200);
+      expect(await beth.asks("GET", path)).toMatchObject(limited);
+      const carol = await world.registers("carol");
+      const text = card(`X-PADDING:${"x".repeat(15 * 1024)}`, "IMPP:acct:bob@example.com");
+      expect((await carol.asks("PUT", path, { text, headers: cards })).status).toBe(201);
+      expect(await carol.asks("PUT", path, { text, headers: cards })).toMatchObject(limited);
+    });
+  });
 });
