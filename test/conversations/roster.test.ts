@@ -228,6 +228,24 @@ describe.each(stages)("the roster on the %s log", (stage) => {
     await alice.hearsNothing();
   });
 
+  test("a new petname disturbs nobody who resumes; a new contact may", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    await alice.sets("travel", oslo);
+    await keeps(alice, bob);
+    const types = (heard: readonly Heard[]): string[] => heard.map(({ event }) => event.type.slice(12));
+    const { live } = await bob.watches(alice, "travel", { withoutBell: true });
+    await bob.leaves();
+    await adds(alice, { address: bob.address, name: "Bobby" });
+    await alice.sets("travel", rome);
+    const first = await bob.watches(alice, "travel", { withoutBell: true, after: live.cursor });
+    expect(types(first.snapshot)).toEqual(["property.changed"]);
+    await bob.leaves();
+    await adds(alice, { address: "zoe@example.com" });
+    const second = await bob.watches(alice, "travel", { withoutBell: true, after: first.live.cursor });
+    expect(types(second.snapshot)).toEqual(["stream.reset", "property.changed"]);
+  });
+
   test("one contact who blocks does not keep the others from being watched", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");
