@@ -50,3 +50,8 @@ export function nodeKey(subject: string): string {
 export function treeKey(key: string): string {
   return `${key.slice(0, key.lastIndexOf("."))}.*`;
 }
+
+/** Those that are watched by themselves: one contact who blocks does not end what the others tell. */
+export function single(targets: readonly Target[]): readonly Target[] {
+  return targets.filter(({ isOfRoster = false }) => !isOfRoster);
+}

@@ -22,7 +22,7 @@ import type { Delivery, Tally } from "./session.ts";
 import { askedTwice, selected } from "./standing.ts";
 import { Stream } from "./stream.ts";
 import type { Subscriptions } from "./subscriptions.ts";
-import type { Target } from "./target.ts";
+import { single, type Target } from "./target.ts";
 import type { WatchWish } from "./wish.ts";
 
 export { openDoorkeeper } from "./doorkeeper.ts";
@@ -170,9 +170,7 @@ export function openWatching(deps: WatchDeps): Watching {
     onReady,
     onTakenBack,
   }: StreamRequest): Promise<Watcher> {
-    // One contact who blocks does not end what the others tell.
-    const single = targets.filter(({ isOfRoster = false }) => !isOfRoster);
-    for (const { node, properties, disclosed = nothingDisclosed } of single) {
+    for (const { node, properties, disclosed = nothingDisclosed } of single(targets)) {
       const look = { caller, via, disclosed };
       const require = (): void => access.requireOpen(look, node, selected({ properties }), "watch");
       await askedTwice(require, follower.caughtUp);
