@@ -16,6 +16,7 @@ import {
   type PropertyShape,
   type Terms,
 } from "../property/properties.ts";
+import { LogUnavailable } from "../store/log.ts";
 import type { Watching } from "../watch/watching.ts";
 import { acceptCards, prefersCards } from "./card-bodies.ts";
 import { matchesEntityTag, termsOf } from "./conditions.ts";
@@ -36,7 +37,9 @@ const path = "/v1/me/roster";
 const tag = "Roster";
 const name = parsePropertyName("contacts");
 /** Contacts that are read at a time for one request. */
-const readAtOnce = 16;
+const readAtOnce = 8;
+/** How often each is asked for, where the store does not answer in time: one of a thousand must not cost all of them. */
+const readsMax = 4;
 /** How often a merge begins again because the roster changed under it. */
 const mergesMax = 10;
 
@@ -150,12 +153,14 @@ function readingRoute(app: FastifyInstance, { properties, watching, lookups, quo
   ): Promise<object> {
     if (text.startsWith("@")) return {};
     const address = parseAddress(text);
-    try {
-      const node = await lookups.read(request, address, () => reader.node(look, address, select, "0"));
-      return node.properties;
-    } catch (error) {
-      if (error instanceof Refusal && isHiding(error)) return {};
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const node = await lookups.read(request, address, () => reader.node(look, address, select, "0"));
+        return node.properties;
+      } catch (error) {
+        if (error instanceof Refusal && isHiding(error)) return {};
+        if (!(error instanceof LogUnavailable) || attempt === readsMax) throw error;
+      }
     }
   }
 }
