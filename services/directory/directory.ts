@@ -5,7 +5,7 @@ import { type FeedingDeps, startFeeding } from "./feeding.ts";
 import { openSearch, type Search, type SearchDeps } from "./search.ts";
 import { openStandingQueries, type StandingDeps } from "./standing.ts";
 
-export { type Match, matchOf, type Shown } from "./match-facts.ts";
+export { type Match, matchOf } from "./match-facts.ts";
 export { openQuery } from "./open-query.ts";
 export type { Search } from "./search.ts";
 
