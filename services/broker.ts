@@ -155,7 +155,16 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     checkQuery: openQuery,
     onTrouble,
   });
-  const messages = openMessages({ domain, log: facts, follower, members, access, now, limits: boxes });
+  const messages = openMessages({
+    domain,
+    log: facts,
+    follower,
+    members,
+    book: policies.book,
+    access,
+    now,
+    limits: boxes,
+  });
   const watchers = openWatchers({ notices, policies, access, subscriptions });
   const watching = openWatching({
     log: facts,

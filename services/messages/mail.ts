@@ -28,12 +28,16 @@ export interface Recipient {
   /** Whether it may be told of it is asked of `mayTell`, when it is told. */
   arrived(message: Arrived): void;
   confirmed(receipt: ReceiptAt): void;
+  /** Somebody has shut it out: what is on its way to it may be of that party. */
+  shutOut(): void;
 }
 
 export interface Mail extends Disposable {
   /** Up to where all that waits is known. */
   readonly position: number;
   join(account: string, recipient: Recipient): Disposable;
+  /** Those that are here of accounts that were shut out. */
+  shutOut(isShutOut: (account: string) => boolean): void;
   /** What waits for an account beyond a position, in log order: not yet what it may be told. */
   waiting(account: string, after: number): readonly Letter[];
   /** One that waits for an account, by its id. */
@@ -166,6 +170,11 @@ export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
             recipients.delete(account);
         },
       };
+    },
+    shutOut(isShutOut) {
+      for (const [account, here] of recipients) {
+        if (isShutOut(account)) for (const recipient of here) recipient.shutOut();
+      }
     },
     waiting: (account, after) =>
       [...lettersOf(account)].filter((letter) => letter.position > after).sort(byPosition),

@@ -3,6 +3,7 @@
 import type { Json } from "../core/json.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import type { Members } from "../groups/groups.ts";
+import type { Book } from "../policy/policies.ts";
 import type { Access } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Log } from "../store/log.ts";
@@ -39,16 +40,23 @@ export interface MessageDeps {
   readonly log: Log;
   readonly follower: Follower;
   readonly members: Members;
+  /** What owners have decided. */
+  readonly book: Pick<Book, "listen">;
   readonly access: Access;
   readonly now: () => number;
   /** Others than usual, for tests. */
   readonly limits?: BoxLimits | undefined;
 }
 
-export function openMessages({ domain, log, follower, members, access, now, limits }: MessageDeps): Messages {
+export function openMessages(deps: MessageDeps): Messages {
+  const { domain, log, follower, members, book, access, now, limits } = deps;
   const boxes = openBoxes(now, limits);
   const mail = openMail({ log, follower, members, boxes });
   const rights = openRights({ access, members, isGroup: mail.isGroup, now });
+  const turning = book.listen(({ owner, before, after }) => {
+    if (before.blocks === after.blocks && before.answers === after.answers) return;
+    mail.shutOut((account) => access.blocks(owner, account));
+  });
 
   return {
     send: openSending({ domain, log, follower, boxes, rights, now }),
@@ -71,6 +79,7 @@ export function openMessages({ domain, log, follower, members, access, now, limi
       return boxes.held;
     },
     [Symbol.dispose]() {
+      turning[Symbol.dispose]();
       mail[Symbol.dispose]();
       boxes[Symbol.dispose]();
     },

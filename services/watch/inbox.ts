@@ -26,6 +26,8 @@ export interface InboxOwner {
   readonly isBehind: boolean;
   deliver(inbox: Inbox, message: Arrived, when: "live" | "waiting"): void;
   announce(event: TidingsEvent, position: number): void;
+  /** What is on its way to the reader must not be for long. */
+  recall(): void;
   /** From before this position on it is told by what waits. */
   behind(inbox: Inbox, position: number): void;
 }
@@ -73,6 +75,10 @@ export class Inbox implements Recipient, Disposable {
     if (this.stage === "ended" || this.#owesReceipts) return;
     this.#receipts.tell(receipt.position, this.#owner.takes);
     this.#owner.announce(receiptEvent({ ...receipt, sender: this.#account.text }), receipt.position);
+  }
+
+  shutOut(): void {
+    this.#owner.recall();
   }
 
   begin(): number {

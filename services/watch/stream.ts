@@ -185,6 +185,10 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#options.onTouched();
   }
 
+  recall(): void {
+    this.#options.onTakenBack?.();
+  }
+
   behind(inbox: Inbox, position: number): void {
     this.#joinAgain(inbox, position, position - 1);
   }

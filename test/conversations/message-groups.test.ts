@@ -192,6 +192,23 @@ describe.each(stages)("messages to many on the %s log", (stage) => {
   });
 
   describe("a reader that is slow", () => {
+    test("misses none, and is shown nothing anew", async () => {
+      const bob = await world.registers("bob");
+      const senders = await Promise.all(["s", "t", "u"].map((name) => world.registers(name)));
+      await using socket = await openSocket(world.url, { token: bob.token });
+      await socket.hears("stream.live");
+      socket.raw.pause();
+      const text = "x".repeat(40_000);
+      const sent: string[] = [];
+      for (let round = 0; round < 100; round++) {
+        for (const sender of senders) sent.push(await sends(sender, bob, `${sent.length} ${text}`));
+      }
+      socket.raw.resume();
+      const heard: string[] = [];
+      while (heard.length < sent.length) heard.push((await socket.hears(received)).event.id);
+      expect(heard).toEqual(sent);
+    });
+
     test("misses none, also when what else it is owed is more than may wait", async () => {
       const alice = await world.registers("alice");
       const bob = await world.registers("bob");

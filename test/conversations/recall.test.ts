@@ -2,6 +2,7 @@
 import { connect, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { polls, sends } from "./post.ts";
 import { aWorld, type Person } from "./world.ts";
 
 /** P9: what was accepted before a block may arrive for a second. */
@@ -29,6 +30,27 @@ describe("a reader that does not read", () => {
     expect(error).toBe("ECONNRESET");
     expect(text.length).toBeLessThan(properties * long.length);
     expect(text.includes(`"long.${properties - 1}"`)).toBe(false);
+  });
+
+  test.each([
+    ["SSE", "/v1/events", ""],
+    ["WebSocket", "/v1/socket", `${upgrade}${key}`],
+  ])("over %s does so with messages of whoever shuts it out", async (_, path, headers) => {
+    const bob = await world.registers("bob");
+    const senders = [
+      await world.registers("alice"),
+      await world.registers("carol"),
+      await world.registers("dave"),
+    ];
+    const socket = await opens(bob, path, headers);
+    for (const sender of senders) for (let n = 0; n < 60; n++) await sends(sender, bob, `${n} ${long}`);
+    await (senders[0] as Person).blocks(bob);
+    await delay(secondMs);
+    expect((await readsOn(socket)).error).toBe("ECONNRESET");
+    const { events } = await polls(bob);
+    expect(new Set(events.map(({ data }) => data.from))).toEqual(
+      new Set(senders.slice(1).map(({ address }) => address)),
+    );
   });
 
   test("keeps its connection when it reads on in time", async () => {

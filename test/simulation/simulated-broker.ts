@@ -67,7 +67,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     },
   });
   const { access, settle } = properties;
-  const messages = openMessages({ domain: "example.com", log, follower, members, access, now });
+  const messages = openMessages({ domain: "example.com", log, follower, members, book, access, now });
   const history = openHistory({ log, follower, domain: "example.com", now });
   const watching = openWatching({
     log,
