@@ -1,6 +1,6 @@
 // The database file of the directory: opened, looked over, begun anew where it cannot be read.
 // In: the name of a file. Out: a database with our tables. Never: an error because of what somebody left in the file.
-import { rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
 
 const version = 1;
@@ -13,7 +13,7 @@ const schema = `
     value TEXT NOT NULL, PRIMARY KEY (node, name)) WITHOUT ROWID;
   CREATE TABLE grants (owner INTEGER PRIMARY KEY, grants TEXT NOT NULL);
   CREATE TABLE scalar (place INTEGER NOT NULL, node INTEGER NOT NULL, value, PRIMARY KEY (place, node)) WITHOUT ROWID;
-  CREATE INDEX scalar_value ON scalar (place, value, node);
+  CREATE INDEX scalar_value ON scalar (place, value, node) WHERE value IS NOT NULL;
   CREATE VIRTUAL TABLE word USING fts5(
     words, content='', contentless_delete=1, detail=none, columnsize=1, tokenize='ascii');
 `;
@@ -52,9 +52,11 @@ export function forgetDatabase(file: string): void {
 function opened(file: string): DatabaseSync {
   const database = new DatabaseSync(file);
   try {
+    // What is private lies in it too. Its companions get the same mode.
+    chmodSync(file, 0o600);
     // A crash may take the last changes with it, position and all, but never leaves half of one.
     database.exec(
-      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32000",
+      "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -64000; PRAGMA wal_autocheckpoint = 4000",
     );
     return database;
   } catch (error) {

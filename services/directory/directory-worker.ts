@@ -48,15 +48,32 @@ function compile(text: string): Where {
 }
 
 function clear(): void {
-  projection[Symbol.dispose]();
+  projection.database.close();
   forgetDatabase(file);
   ({ projection, find, file } = open(file));
 }
 
+/** How long what was applied may wait to be committed: a crash costs no more than that, and it is read again from the log. */
+const commitMs = 1_000;
+let isCommitDue = false;
+
+function commit(): void {
+  isCommitDue = false;
+  projection.commit();
+}
+
 function answer(request: Request): Reply {
   switch (request.is) {
-    case "apply":
-      return { is: "applied", left: projection.apply(request.changes, request.standing) };
+    case "apply": {
+      const left = projection.apply(request.changes, request.standing);
+      // Whoever brings nothing wants to know it safe.
+      if (request.changes.length === 0) projection.commit();
+      else if (!isCommitDue) {
+        isCommitDue = true;
+        setTimeout(commit, commitMs);
+      }
+      return { is: "applied", left };
+    }
     case "find":
       return { is: "found", found: find(request.question) };
     case "clear":

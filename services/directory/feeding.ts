@@ -124,7 +124,7 @@ export function startFeeding(deps: FeedingDeps): Feeding {
   /** Reads the log from where the projection stands, until it has come as far as the follower. */
   async function catchUp(thread: Thread): Promise<void> {
     while (!life.signal.aborted && !isLive) {
-      while (!backlog.isEmpty) await applyNext(thread);
+      while (!backlog.isEmpty && !life.signal.aborted) await applyNext(thread);
       const told = follower.position;
       const end = await log.end();
       if (end > backlog.seen) await readOn(thread);
@@ -144,6 +144,7 @@ export function startFeeding(deps: FeedingDeps): Feeding {
       await follower.known(facts.at(-1)?.position ?? 0);
       for (const fact of facts) {
         offer(fact);
+        if (life.signal.aborted) return;
         if (!backlog.isFull) continue;
         // The rest would wait in memory.
         enough.abort();

@@ -158,7 +158,7 @@ function keysOf(database: DatabaseSync, { words, where }: Query, asker: string |
     left
       .map(
         () =>
-          ` AND EXISTS (SELECT 1 FROM scalar AS s WHERE s.place IN (${realms.map(() => "?")}) AND s.node = ${id} AND s.value BETWEEN ? AND ?)`,
+          ` AND EXISTS (SELECT 1 FROM scalar AS s WHERE s.place IN (${realms.map(() => "?")}) AND s.node = ${id} AND s.value >= ? AND s.value <= ?)`,
       )
       .join(""),
     left.flatMap((one) => [...placesOf(one), ...rangeOf(one)]),
@@ -186,7 +186,7 @@ function keysOf(database: DatabaseSync, { words, where }: Query, asker: string |
     const isOne = from === to;
     // Few are put in order, many are gone through in their order; those of one value lie in it.
     const by = isOne || shortest.length <= shortMax ? "INDEXED BY scalar_value" : "NOT INDEXED";
-    const value = isOne ? "t.value = ?" : "t.value BETWEEN ? AND ?";
+    const value = isOne ? "t.value = ?" : "t.value >= ? AND t.value <= ?";
     const streams = placesOf(shortest.condition).map((place) =>
       prepared(
         `SELECT t.node AS id FROM scalar AS t ${by} WHERE t.place = ? AND ${value} AND t.node > ?${sql} ORDER BY t.node LIMIT ${chunk}`,
@@ -215,7 +215,7 @@ function keysOf(database: DatabaseSync, { words, where }: Query, asker: string |
       for (const place of placesOf(condition)) {
         const row = database
           .prepare(
-            `SELECT count(*) AS n FROM (SELECT 1 FROM scalar WHERE place = ? AND value BETWEEN ? AND ? LIMIT ${shortMax + 1})`,
+            `SELECT count(*) AS n FROM (SELECT 1 FROM scalar WHERE place = ? AND value >= ? AND value <= ? LIMIT ${shortMax + 1})`,
           )
           .get(place, ...rangeOf(condition));
         length += Number(row?.n);

@@ -55,6 +55,7 @@ export async function openSmallWorld(options: SmallWorldOptions = {}) {
     directory,
     reader,
     told,
+    now,
     advance(ms: number) {
       nowMs += ms;
     },

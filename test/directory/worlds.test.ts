@@ -61,6 +61,12 @@ async function visit(
           Object.fromEntries(Object.entries(properties).map(([name, { value }]) => [name, value])),
         ]);
         expect(values, what).toEqual(wanted);
+        // The oracle reads through the same reader: what it must never show is asked here.
+        for (const { properties } of found) {
+          for (const { lease } of Object.values(properties)) {
+            if (lease) expect(Date.parse(lease.until), what).toBeGreaterThan(world.now());
+          }
+        }
         expect(pages.map(({ nodes }) => nodes.length).slice(0, -1), what).toEqual(
           Array.from({ length: pages.length - 1 }, () => limit),
         );
