@@ -47,9 +47,9 @@ function folded(text: string): string {
   // Most texts are plain: the rest costs ten times as much.
   if (/^[\x20-\x7e]*$/.test(text)) return text.toLowerCase();
   return text
-    .toUpperCase()
-    .toLowerCase()
     .normalize("NFKD")
+    .toLowerCase()
     .replace(/\p{M}+/gu, "")
+    .replaceAll("ß", "ss")
     .replaceAll("ς", "σ");
 }
