@@ -67,8 +67,11 @@ export async function openJetStreamLog(
   }
 
   async function end(): Promise<number> {
+    const given = await lastGiven();
     try {
-      // Not the stream's last_seq: a fact that was forgotten since would never come by the feed.
+      // A fact that was forgotten since would never come by the feed; but nearly always the last one is still there.
+      if (given > 0 && (await manager.streams.getMessage(stream, { seq: given }))) return given;
+      // The server looks through all subjects for it: 40 ms where there are 400,000.
       const message = await manager.streams.getMessage(stream, { last_by_subj: `${prefix}.>` });
       return message?.seq ?? 0;
     } catch (error) {
