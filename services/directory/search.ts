@@ -111,9 +111,7 @@ export function openSearch(deps: SearchDeps): Search {
       const found: Found = await deps.feeding().find(question);
       const promising = found.candidates.filter((one) => mayMatch(look, query, one));
       for (let from = 0; from < promising.length; from += readAtOnce) {
-        const read = await Promise.all(
-          promising.slice(from, from + readAtOnce).map((one) => readAgain(look, query, one)),
-        );
+        const read = await readAgain(look, query, promising.slice(from, from + readAtOnce));
         for (const one of read) {
           if (one === undefined) stale++;
           else matches.push(one);
@@ -152,10 +150,14 @@ export function openSearch(deps: SearchDeps): Search {
   async function readAgain(
     look: Look,
     query: Query,
-    { key, address }: Candidate,
-  ): Promise<Match | undefined> {
-    const node = await reader.glimpse(look, parseAddress(address));
-    return node && isMatch(query, node) ? { key, node } : undefined;
+    candidates: readonly Candidate[],
+  ): Promise<readonly (Match | undefined)[]> {
+    const addresses = candidates.map(({ address }) => parseAddress(address));
+    const nodes = await reader.glimpse(look, addresses);
+    return candidates.map(({ key }, index) => {
+      const node = nodes[index];
+      return node && isMatch(query, node) ? { key, node } : undefined;
+    });
   }
 
   function isMatch(query: Query, { address, properties }: NodeShape): boolean {

@@ -23,8 +23,8 @@ export interface NodeShape {
 export interface Reader {
   /** @throws Refusal `not-found` when the caller may see nothing there; `blocked`, `reveal-required` */
   node(look: Look, address: Address, select: Selection, depth: Depth): Promise<NodeShape>;
-  /** What `node` would show now, without a word to its owner: whoever shows it tells the witness first. */
-  glimpse(look: Look, address: Address): Promise<NodeShape | undefined>;
+  /** What `node` would show now of each of some nodes, without a word to their owners: whoever shows it tells the witness first. */
+  glimpse(look: Look, addresses: readonly Address[]): Promise<readonly (NodeShape | undefined)[]>;
   /** @throws Refusal `not-found`, `blocked`, `reveal-required` */
   property(look: Look, address: Address, name: string): Promise<PropertyShape>;
   /** Of these names the ones that the principal's own node holds, with their values: what it can disclose. */
@@ -72,33 +72,38 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
     requireReading(look);
     const patterns = select.patterns.length === 0 ? ["*"] : select.patterns;
     return await visibleOrNothing(look, address, patterns, async (mayLook) => {
-      const shape = await seen(look, address, mayLook ? address : nowhere(address), select.matches, depth);
+      const at = mayLook ? address : nowhere(address);
+      const filters =
+        depth === "0"
+          ? [subjectOf(at, "node"), factsOfNode(at, "property")]
+          : [factsOfEveryPath(at, "node"), factsOfEveryPath(at, "property")];
+      const found = await seen(look, filters, select.matches);
+      const shape = assemble(address.text, found, depth, look.caller?.address.text === rootOf(address).text);
       if (shape) await witness.fetched(look, address, namesIn(shape));
       return shape;
     });
   }
 
-  async function glimpse(look: Look, address: Address): Promise<NodeShape | undefined> {
+  async function glimpse(
+    look: Look,
+    addresses: readonly Address[],
+  ): Promise<readonly (NodeShape | undefined)[]> {
     requireReading(look);
-    return await steadily(look, address, () => seen(look, address, address, () => true, "0"));
+    if (addresses.length === 0) return [];
+    const filters = addresses.flatMap((one) => [subjectOf(one, "node"), factsOfNode(one, "property")]);
+    const found = await steadily(look, addresses, () => seen(look, filters, () => true));
+    const owned = (address: Address): boolean => look.caller?.address.text === rootOf(address).text;
+    return addresses.map((one) => found && assemble(one.text, found, "0", owned(one)));
   }
 
-  /** @param at where it is looked for */
   async function seen(
     look: Look,
-    address: Address,
-    at: Address,
+    filters: readonly string[],
     matches: Selection["matches"],
-    depth: Depth,
-  ): Promise<NodeShape | undefined> {
-    const filters =
-      depth === "0"
-        ? [subjectOf(at, "node"), factsOfNode(at, "property")]
-        : [factsOfEveryPath(at, "node"), factsOfEveryPath(at, "property")];
+  ): Promise<ReadonlyMap<string, Found>> {
     const { facts, position } = await settledFacts(filters);
     await follower.known(position);
-    const found = nodesAmong(facts, (of, name) => matches(name) && access.may(look, of, name, "read"));
-    return assemble(address.text, found, depth, look.caller?.address.text === rootOf(address).text);
+    return nodesAmong(facts, (of, name) => matches(name) && access.may(look, of, name, "read"));
   }
 
   /**
@@ -112,7 +117,7 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
     readOnce: (mayLook: boolean) => Promise<T | undefined>,
   ): Promise<T> {
     const read = (mayLook: boolean): Promise<T | undefined> =>
-      steadily(look, address, () => readOnce(mayLook));
+      steadily(look, [address], () => readOnce(mayLook));
     const isOpen = (): boolean =>
       names.some((name) => access.judge(look, address, name, "read").is === "granted");
     const mayLook = isOpen();
@@ -131,14 +136,16 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
   /** What was read behind a block may have been replaced there before the block was lifted: read again. */
   async function steadily<T>(
     look: Look,
-    address: Address,
+    addresses: readonly Address[],
     readOnce: () => Promise<T | undefined>,
   ): Promise<T | undefined> {
     for (let round = 0; round < roundsMax; round++) {
       const { position } = follower;
       const found = await readOnce();
       if (found === undefined) return undefined;
-      if (!access.hasLifted(address, position) && !access.hasChanged(look, address, position)) return found;
+      const isOther = (one: Address): boolean =>
+        access.hasLifted(one, position) || access.hasChanged(look, one, position);
+      if (!addresses.some(isOther)) return found;
     }
     throw new Refusal("unavailable", "The owner keeps deciding anew who may read this.");
   }

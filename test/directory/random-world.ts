@@ -145,7 +145,7 @@ export function randomWorld(random: Random, world: SmallWorld, mark: string): Ra
       if (!leavesDefaults) return world.advance(random.pick([0, 61_000]));
       for (const address of live) {
         const owner = principal(address.split("/")[0] as string);
-        await world.reader.glimpse(lookOf(owner), parseAddress(address));
+        await world.reader.glimpse(lookOf(owner), [parseAddress(address)]);
       }
     },
     anybody() {
