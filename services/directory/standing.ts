@@ -204,7 +204,7 @@ export function openStandingQueries(deps: StandingDeps): AsyncDisposable {
     const address = parseAddress(node);
     const caller = { address: subscriber, kind: "person", scopes: rights, tokenId: "" } as const;
     const looking: Look = { caller, via: "subscription", disclosed: await reader.own(caller, one.reveal) };
-    const found = await reader.glimpse(looking, address);
+    const [found] = await reader.glimpse(looking, [address]);
     const matches = found !== undefined && isMatch(query, found);
     if (matches === isIn(one, node) || (matches && one.inside >= insideMax)) return;
     const before = one.matches.get(node);

@@ -97,9 +97,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   drop(watch: Watch): void {
     if (!this.#watches.delete(watch)) return;
     const wasJoining = watch.stage !== "live";
-    this.#deps.doorkeeper.leave(watch);
-    watch.stage = "ended";
-    this.#deps.hub.remove(watch);
+    this.#leave(watch);
     this.#joins.withdraw(watch);
     this.#floors.delete(watch);
     this.#again.delete(watch);
@@ -160,14 +158,13 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   }
 
   tell(watch: Watch, { change, shared }: Arrival): void {
-    if (change.name === "") {
-      this.#options.onNode?.(watch, change);
-      if (!change.isThere) return;
-    }
+    const isNode = change.name === "";
+    if (isNode) this.#options.onNode?.(watch, change);
+    if (isNode && !change.isThere) return;
     this.#session.offer(change.subject, shared());
     this.#options.onTouched();
     // Whoever came just now hears who waited for it before anything of it is told.
-    if (change.name === "") this.#joinAgain(watch, change.position, change.position);
+    if (isNode) this.#joinAgain(watch, change.position, change.position);
   }
 
   /** There is room for any one message besides. */
@@ -216,14 +213,16 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
 
   [Symbol.dispose](): void {
     this.#ended = true;
-    for (const watch of this.#watches) {
-      watch.stage = "ended";
-      this.#deps.hub.remove(watch);
-      this.#deps.doorkeeper.leave(watch);
-    }
+    for (const watch of this.#watches) this.#leave(watch);
     this.#watches.clear();
     this.#inbox?.[Symbol.dispose]();
     this.#joins[Symbol.dispose]();
+  }
+
+  #leave(watch: Watch): void {
+    watch.stage = "ended";
+    this.#deps.hub.remove(watch);
+    this.#deps.doorkeeper.leave(watch);
   }
 
   #takeBack(lost: Turned["lost"], position: number): void {

@@ -1,7 +1,9 @@
 // Queries: what matches, by words and by expressions, and what an index is told of them.
 import { describe, expect, it } from "vitest";
 import type { Json } from "../../services/core/json.ts";
-import { openQuery, type Query, type QueryText } from "../../services/directory/directory.ts";
+import type { QueryText } from "../../services/core/query-target.ts";
+import { openQuery } from "../../services/directory/directory.ts";
+import type { Query } from "../../services/directory/query.ts";
 
 const alice = "alice@example.com/bike";
 
