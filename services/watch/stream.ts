@@ -65,10 +65,9 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   async open(): Promise<void> {
     this.#hasBegun = true;
     if (this.#options.start.isLost) this.#tellOfStream("reset");
-    const all = [...this.#all()];
-    this.#coming.begin(all);
+    this.#coming.begin(this.#all());
     this.#floors.hold(this.#session);
-    if (all.length === 0) this.#tellOfStream("live");
+    if (this.#all().length === 0) this.#tellOfStream("live");
     await this.#joins.open();
   }
 
@@ -279,9 +278,8 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     const start = { text: this.#deps.history.cursor(0), position: undefined, isLost: false };
     this.#joins.clear();
     this.#again.clear();
-    const all = [...this.#all()];
-    this.#coming.begin(all);
-    for (const one of all) {
+    this.#coming.begin(this.#all());
+    for (const one of this.#all()) {
       one.restart(start, true);
       this.#floors.set(one, start);
       this.#joins.push(one);
