@@ -169,3 +169,31 @@ describe.each(stages)("standing queries on the %s log", (stage) => {
     expect((await bob.asks("GET", nodePath(alice.address))).status).toBe(404);
   });
 });
+
+describe("standing queries across a restart", () => {
+  const world = aWorld("process");
+
+  test("whatever turned while no broker was there to see is told once somebody is", async () => {
+    const [alice, bob, carol] = [
+      await world.registers("alice"),
+      await world.registers("bob"),
+      await world.registers("carol"),
+    ];
+    const { id } = await bob.subscribes({ query: { q: "zeppelin" } });
+    await bob.listens();
+    await alice.sets("note", "zeppelin");
+    await carol.sets("note", "zeppelin", { lease: { seconds: 1.5 } });
+    const entered = await bob.hearsMany(2);
+    expect(entered.map(word).sort()).toEqual(["entered alice", "entered carol"]);
+    const cursor = entered.at(-1)?.cursor as string;
+    await world.program.kill();
+    await delay(1_600);
+    await world.program.start();
+    const { snapshot } = await bob.listens({ after: cursor });
+    const [left = await bob.hears("match.left")] = snapshot;
+    expect(left.event.data).toEqual({ subscription: id, node: carol.address, properties: {} });
+    await alice.removes("note");
+    await bob.hears("match.left", { node: alice.address });
+    await bob.hearsNothing();
+  });
+});

@@ -117,6 +117,14 @@ describe("what is said fits /asyncapi.json", () => {
         "watcher.pending",
         async () => await carol.subscribes({ target: bob.address, properties: ["contact"] }),
       ],
+      [
+        "match.entered",
+        async () => {
+          await bob.subscribes({ query: { q: "zebra" } });
+          await alice.sets("stall", "a zebra");
+        },
+      ],
+      ["match.left", async () => await alice.removes("stall")],
       ["member.pending", async () => await carol.asks("PUT", member)],
       ["member.joined", async () => await bob.asks("PUT", member)],
       ["member.left", async () => await bob.asks("DELETE", member)],
