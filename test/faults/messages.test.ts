@@ -13,7 +13,7 @@ import { transports } from "./transports.ts";
 
 const total = isFull ? 10_000 : 300;
 const kills = isFull ? 12 : 2;
-const pens = 8;
+const pens = isFull ? 32 : 8;
 const recipientsMany = isFull ? 8 : 3;
 const victims = ["both", "store", "broker"] as const;
 /** Of so many one is gone soon. */
@@ -53,7 +53,7 @@ beforeAll(async () => {
   const writing = Promise.all(senders.map((who, pen) => write(who, pen, recipients, random.fork())));
   for (let strikes = 0; strikes < kills; strikes++) {
     const wanted = (total * (strikes + 1)) / (kills + 1);
-    await until("messages", () => sent.filter(({ id }) => id !== undefined).length >= wanted);
+    while (sent.filter(({ id }) => id !== undefined).length < wanted) await delay(pauseMs);
     await strike(world.program, victims[strikes % victims.length] as (typeof victims)[number]);
   }
   await writing;
