@@ -99,6 +99,11 @@ const get = (path: (address: string, cursor: string) => string): Request => {
 const post = (body: (address: string) => object): Request => {
   return (address) => ({ method: "POST", path: "/v1/subscriptions", body: body(address) });
 };
+/** Gone soon, so that no box is full. */
+function message(fields: object): Request {
+  const body = { contentType: "text/plain", content: "x".repeat(8_000), expiresIn: 1, ...fields };
+  return (address) => ({ method: "POST", path: `${nodePath(address)}/messages`, body });
+}
 const at = encodeURIComponent;
 
 const reads: Readonly<Record<string, Request>> = {
@@ -150,6 +155,11 @@ const others: Readonly<Record<string, Request>> = {
   "a subscription": post((target) => ({ target })),
   "a subscription to one property": post((target) => ({ target, properties: ["for-sale"] })),
   "a subscription to a child": post((target) => ({ target: `${target}/bike`, depth: "1" })),
+  "a message": message({}),
+  "a message to a child": (address) => message({})(`${address}/bike`, ""),
+  "a message to those who watch": message({ interest: { property: "for-sale" } }),
+  "a message that does not fit": message({ contentType: "text" }),
+  "a message that is too large": message({ content: "x".repeat(65_537) }),
   "a leased subscription": post((target) => ({ target, lease: { seconds: 60 }, filter: "value.n > 1" })),
 };
 
@@ -239,6 +249,7 @@ describe("the time that it takes", () => {
     "GET node": reads["a node"] as Request,
     "POST subscription": others["a subscription"] as Request,
     "PUT property": others["a set"] as Request,
+    "POST message": others["a message"] as Request,
   };
   const [seed = 1] = seedsOfRun(1, 1);
 
