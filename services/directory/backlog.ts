@@ -27,8 +27,8 @@ export interface BacklogBounds {
 
 export const usualBounds: BacklogBounds = { count: 20_000, size: 16 * 1024 * 1024 };
 /** So few at once that a search need not wait for long. */
-const batchCountMax = 128;
-const batchSizeMax = 256 * 1024;
+const batchCountMax = 512;
+const batchSizeMax = 1024 * 1024;
 const overhead = 200;
 
 export function openBacklog(bounds: BacklogBounds): Backlog {
