@@ -27,6 +27,8 @@ export interface Candidate {
   readonly names: readonly string[];
   /** For each word that is not in its address: which of those names hold it. */
   readonly holders: readonly (readonly number[])[];
+  /** Of all values of the node, in bytes. */
+  readonly size: number;
   /** What the expression asks for, as JSON. */
   readonly values: readonly (readonly [name: string, value: string])[];
 }
@@ -67,6 +69,7 @@ export function openFinder(database: DatabaseSync, compile: (text: string) => Wh
   const queries = new Map<string, Query>();
   const nodeAt = database.prepare("SELECT address, owner, there FROM node WHERE id = ?");
   nodeAt.setReadBigInts(true);
+  const sizeOf = database.prepare("SELECT sum(octet_length(value)) AS size FROM prop WHERE node = ?");
   const namesOf = database.prepare("SELECT name FROM prop WHERE node = ? AND open >= ?");
   const wordsAt = database.prepare("SELECT name, words FROM prop WHERE node = ? AND open >= ?");
   const valueAt = database.prepare("SELECT value FROM prop WHERE node = ? AND name = ? AND open >= ?");
@@ -109,7 +112,8 @@ export function openFinder(database: DatabaseSync, compile: (text: string) => Wh
       spaced.flatMap((words, index) => (words.includes(` ${word} `) ? [index] : [])),
     );
     if (holders.some((names) => names.length === 0)) return "no";
-    return { key, address, isOwn, names: rows.map(({ name }) => name), holders, values };
+    const size = Number(sizeOf.get(key)?.size ?? 0);
+    return { key, address, isOwn, size, names: rows.map(({ name }) => name), holders, values };
   }
 
   return (question) => {

@@ -49,8 +49,9 @@ const limitUsual = 20;
 /** How long the thread may look for one page, over all of its slices. */
 const budgetMs = 250;
 const candidatesMax = 64;
-/** Nodes read at a time, each of which may be large. */
-const readAtOnce = 16;
+/** Nodes read at a time, and how large they may be together, by what the index knows. */
+const readAtOnce = 32;
+const readSizeMax = 2 * 1024 * 1024;
 /** An answer that has grown past this holds fewer nodes than it might. */
 const pageLengthMax = 1024 * 1024;
 /** Nodes that turned out not to match any more, beyond which a search gives up. */
@@ -110,14 +111,16 @@ export function openSearch(deps: SearchDeps): Search {
       };
       const found: Found = await deps.feeding().find(question);
       const promising = found.candidates.filter((one) => mayMatch(look, query, one));
-      for (let from = 0; from < promising.length; from += readAtOnce) {
-        const read = await readAgain(look, query, promising.slice(from, from + readAtOnce));
+      for (const group of groupsOf(promising)) {
+        const read = await readAgain(look, query, group);
         for (const one of read) {
           if (one === undefined) stale++;
           else matches.push(one);
           size += one === undefined ? 0 : lengthOf(one.node);
         }
-        if (matches.length >= wanted || size > pageLengthMax) return matches.slice(0, wanted);
+        if (matches.length >= wanted) return matches.slice(0, wanted);
+        // The last of them is only there to say that there is more.
+        if (size > pageLengthMax && matches.length > 1) return matches;
       }
       if (found.isDone) return matches;
       spentMs += found.spentMs;
@@ -182,6 +185,21 @@ export function openSearch(deps: SearchDeps): Search {
     const isLeft = seen.length > 0 || look.caller?.address.text === rootOf(at).text;
     return isLeft && isMatch(query, less) ? [{ address, properties: less.properties }] : [];
   }
+}
+
+function groupsOf(candidates: readonly Candidate[]): readonly (readonly Candidate[])[] {
+  const groups: Candidate[][] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (const one of candidates) {
+    const last = groups.at(-1);
+    size += one.size;
+    if (last && size <= readSizeMax && last.length < readAtOnce) last.push(one);
+    else {
+      groups.push([one]);
+      size = one.size;
+    }
+  }
+  return groups;
 }
 
 /** As many as were asked for, or as fit. */

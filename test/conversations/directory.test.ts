@@ -175,6 +175,30 @@ describe.each(stages)("the directory on the %s log", (stage) => {
     expect(whole.next).toBeUndefined();
   });
 
+  test("gives fewer nodes where they are large, and none of them twice or never", async () => {
+    const owner = await world.registers("hoard");
+    const bob = await world.registers("bob");
+    for (let index = 0; index < 5; index++) {
+      const at = `${owner.address}/chest-${index}`;
+      await owner.creates(at);
+      const text = `treasure ${"x".repeat(60_000)}`;
+      for (let part = 0; part < (index === 2 ? 20 : 6); part++)
+        await owner.sets(`part-${part}`, text, { at });
+    }
+    const found: string[] = [];
+    const sizes: number[] = [];
+    let after = "";
+    do {
+      const page = await search(bob, { q: "treasure", limit: "5", ...(after && { after }) });
+      found.push(...(page.nodes as Data[]).map(({ address }) => address));
+      sizes.push(page.nodes.length);
+      after = page.next ?? "";
+    } while (after !== "");
+    expect(found.toSorted()).toEqual([0, 1, 2, 3, 4].map((index) => `${owner.address}/chest-${index}`));
+    expect(Math.max(...sizes)).toBeLessThan(4);
+    expect(Math.min(...sizes)).toBeGreaterThan(0);
+  });
+
   test("tells an owner of who finds it, before the finder, once a minute as of any read", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");

@@ -67,16 +67,19 @@ export async function openSmallWorld(options: SmallWorldOptions = {}) {
     async removes(address: string, name: string) {
       await writer.remove(owner(address), parseAddress(address), parsePropertyName(name));
     },
-    /** All pages of what a look finds. */
+    /** All pages of what a look finds, once the projection has all that there is; a busy machine may let it wait. */
     async finds(look: Look, wish: { q?: string; where?: string; limit?: number }) {
       const pages = [];
-      let after: string | undefined;
-      do {
+      for (let after: string | undefined; ; ) {
+        const before = told.length;
         const page = await directory.search(look, { ...wish, after });
-        pages.push(page);
-        after = page.next;
-      } while (after !== undefined);
-      return pages;
+        if (page.partial) told.length = before;
+        else {
+          pages.push(page);
+          if (page.next === undefined) return pages;
+          after = page.next;
+        }
+      }
     },
     async [Symbol.asyncDispose]() {
       await directory[Symbol.asyncDispose]();
