@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { encodeProperty } from "../../services/core/fact.ts";
 import type { Json } from "../../services/core/json.ts";
 import { setView } from "../../services/core/property.ts";
+import type { QueryText } from "../../services/core/query-target.ts";
 import { openDatabase } from "../../services/directory/database.ts";
 import { type Finder, openFinder } from "../../services/directory/finder.ts";
 import { nodeKey } from "../../services/directory/keys.ts";
 import { type Change, openProjection } from "../../services/directory/projection.ts";
-import type { QueryText } from "../../services/directory/query.ts";
 import { knownWhere } from "../../services/directory/where.ts";
 
 const epoch = "one";
