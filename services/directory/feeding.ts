@@ -4,6 +4,7 @@
 // While it is up to date it takes what the follower tells. When it is not (at the start, after a crash of the thread, when
 // more comes than it can take) it reads the log by itself, at its own pace, until it has caught up with the follower.
 import { setTimeout as delay } from "node:timers/promises";
+import { parseAddress } from "../core/address.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Visibilities } from "../property/properties.ts";
@@ -22,7 +23,7 @@ export interface FeedingDeps {
   readonly log: Log;
   readonly follower: Follower;
   readonly book: Pick<Book, "of">;
-  readonly visibilities: Pick<Visibilities, "of">;
+  readonly visibilities: Pick<Visibilities, "of" | "ownersOf">;
   readonly domain: string;
   readonly now: () => number;
   readonly onTrouble: (message: string) => void;
@@ -88,8 +89,18 @@ export function startFeeding(deps: FeedingDeps): Feeding {
     // Of one owner's decisions the newest say it all.
     const key = change?.is === "grants" ? `grants ${change.owner}` : subject;
     if (change) backlog.add(key, position, change, subject.length + body.length);
+    if (change?.is === "type") offerOwn(change, position);
     backlog.seen = position;
     if (backlog.isEmpty && !isApplying) show(position);
+  }
+
+  /** A type of the domain takes the place of accounts' own, or leaves it to them: to each what now holds for it. */
+  function offerOwn({ name, except = [] }: Extract<Change, { is: "type" }>, position: number): void {
+    for (const owner of except) {
+      const visibility = deps.visibilities.of(parseAddress(owner), name);
+      const change = { is: "type", name, owner, visibility } as const;
+      backlog.add(`own type ${owner} ${name}`, position, change, owner.length + name.length);
+    }
   }
 
   function show(position: number): void {
@@ -272,8 +283,8 @@ function changeOf(fact: Fact, { address, kind, name }: Place, { visibilities, bo
       return { is: "property", address: address.text, name, body: fact.body, visibility };
     }
     case "type": {
-      const owner = address.local === "" ? {} : { owner: address.text };
-      return { is: "type", name, ...owner, visibility: visibilities.of(address, name) };
+      const whose = address.local === "" ? { except: visibilities.ownersOf(name) } : { owner: address.text };
+      return { is: "type", name, ...whose, visibility: visibilities.of(address, name) };
     }
     default:
       return { is: "grants", owner: address.text, grants: grantsOf(book.of(address.text)) };

@@ -28,6 +28,8 @@ export type Change =
       readonly name: string;
       readonly owner?: string;
       readonly visibility: Visibility;
+      /** Owners for whom it may be another: each has a change of its own. */
+      readonly except?: readonly string[];
       readonly after?: bigint;
     };
 
@@ -203,7 +205,9 @@ export function openProjection(database: DatabaseSync): Projection {
       const rows =
         owner === undefined ? allNodes.all(after, stride) : nodesOfOwner.all(ownerKey(owner), after, stride);
       for (const { id, address } of rows as unknown as { id: bigint; address: string }[]) {
-        reopen({ ...nodeOf(address), id }, (name, before) =>
+        const node = { ...nodeOf(address), id };
+        if (change.is === "type" && change.except?.includes(node.owner)) continue;
+        reopen(node, (name, before) =>
           change.is === "type" && name === change.name ? change.visibility : before,
         );
       }

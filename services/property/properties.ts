@@ -33,7 +33,7 @@ export interface PropertyService extends AsyncDisposable {
   readonly types: Types;
   readonly access: Access;
   /** Ends the leases of a fact whose time has come. */
-  readonly visibilities: Pick<Visibilities, "listen" | "of">;
+  readonly visibilities: Pick<Visibilities, "listen" | "of" | "ownersOf">;
   settle(fact: Fact): Soon<Fact | undefined>;
   /** How many properties are leased. */
   leased(): number;

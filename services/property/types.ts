@@ -34,7 +34,7 @@ export interface TypeWish {
 }
 
 export interface Types extends AsyncDisposable {
-  readonly visibilities: Pick<Visibilities, "of" | "changed" | "listen">;
+  readonly visibilities: Pick<Visibilities, "of" | "ownersOf" | "changed" | "listen">;
   /** @param at where in the body the value stands. @throws Refusal `value-invalid` with pointers that begin there */
   check(owner: Address, name: PropertyName, value: Json, at: string): Soon<void>;
   list(): readonly TypeShape[];

@@ -22,6 +22,8 @@ export interface Visibilities extends Disposable {
   of(owner: Address, name: string): Visibility;
   /** Whether an account has a type of its own for this name. */
   hasOwn(owner: Address, name: string): boolean;
+  /** The accounts that have one. */
+  ownersOf(name: string): readonly string[];
   /** Where a type of this owner, or of the domain, last became more or less open. */
   changed(owner: Address): number;
   listen(onRetyping: (retyping: Retyping) => void): Disposable;
@@ -75,6 +77,10 @@ export function openVisibilities(follower: Follower, shipped: ReadonlyMap<string
   return {
     of,
     hasOwn: (owner, name) => own.size > 0 && own.has(ownKey(owner, name)),
+    ownersOf(name) {
+      const ending = ` ${name}`;
+      return [...own.keys()].filter((key) => key.endsWith(ending)).map((key) => key.slice(0, -ending.length));
+    },
     changed: (owner) => Math.max(changes.get("") ?? 0, changes.get(rootOf(owner).text) ?? 0),
     listen(onRetyping) {
       listeners.add(onRetyping);

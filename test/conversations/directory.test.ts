@@ -113,6 +113,22 @@ describe.each(stages)("the directory on the %s log", (stage) => {
     expect(await finds(bob, "falconry")).toEqual([alice.address]);
   });
 
+  test("keeps to an owner's own type once the domain has none of that name any more", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    const body = (visibility: string): Data => ({ body: { schema: { type: "string" }, visibility } });
+    await alice.asks("PUT", `/v1/nodes/${alice.address}/types/motto`, body("public"));
+    await alice.sets("motto", "serendipity");
+    await bob.sets("motto", "serendipity");
+    expect(await finds(world.stranger, "serendipity")).toEqual([alice.address]);
+    await world.operator.asks("PUT", "/v1/types/motto", body("private"));
+    expect(await finds(world.stranger, "serendipity")).toEqual([]);
+    expect(await finds(bob, "serendipity")).toEqual([bob.address]);
+    await world.operator.asks("DELETE", "/v1/types/motto");
+    expect(await finds(world.stranger, "serendipity")).toEqual([alice.address]);
+    expect(await finds(alice, "serendipity")).toEqual([alice.address, bob.address].sort());
+  });
+
   test("discloses nothing beyond a token's scopes, and asks for what an owner wants revealed", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");
