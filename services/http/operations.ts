@@ -48,6 +48,8 @@ export function openOperations(
         throw new Refusal("too-many-subscriptions", "This socket watches as much as it may.");
       const disclosed = caller && reveal ? await reader.own(caller, reveal) : undefined;
       const wish = { ...parseWatchWish(fields), disclosed };
+      if ("query" in wish.whom)
+        throw new Refusal("bad-request", "A standing query is kept: POST /v1/subscriptions with `query`.");
       if (caller) requireWatchScope(caller, wish.properties);
       await lookups.watch({ caller, ip }, [wish]);
       return await watcher.watch(wish, readCursor(after));

@@ -1,6 +1,7 @@
 // Standing queries: whoever looks for something hears who comes to match and who does no more, by what it may see alone.
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { openSocket } from "./socket.ts";
 import { aWorld, type Data, type Heard, nodePath, type Person, stages } from "./world.ts";
 
 const inOslo = { where: 'prop("travel").city == "Oslo"' };
@@ -152,6 +153,13 @@ describe.each(stages)("standing queries on the %s log", (stage) => {
     const { bob } = await people("bob");
     expect(await bob.asks("POST", "/v1/subscriptions", { body })).toMatchObject({ status, body: { code } });
     expect((await bob.asks("GET", "/v1/subscriptions")).body.subscriptions).toEqual([]);
+  });
+
+  test("a frame watches somebody, not whoever matches", async () => {
+    const { bob } = await people("bob");
+    await using socket = await openSocket(world.url, { token: bob.token });
+    const { code } = await socket.fails("watch", { target: "directory?q=chess" });
+    expect(code).toBe("bad-request");
   });
 
   test("it lasts as long as its lease, and its owner's node", async () => {
