@@ -17,6 +17,7 @@ const publicFiles = [
   "services/expression/expression.ts",
   "services/groups/groups.ts",
   "services/policy/policies.ts",
+  "services/forward/forwarding.ts",
   "services/property/properties.ts",
   "services/watch/watching.ts",
   "services/directory/directory.ts",
@@ -24,7 +25,17 @@ const publicFiles = [
   "services/accounts/accounts.ts",
 ];
 
-const services = ["expression", "groups", "policy", "property", "watch", "directory", "messages", "accounts"];
+const services = [
+  "expression",
+  "groups",
+  "policy",
+  "forward",
+  "property",
+  "watch",
+  "directory",
+  "messages",
+  "accounts",
+];
 const faces = ["http", "push", "federation", "rvp", "mcp", "agents", "cli"];
 /** The rooms that know all others. */
 const wiring = ["services/main.ts", "services/broker.ts"];

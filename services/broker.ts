@@ -5,6 +5,7 @@ import { openAccounts } from "./accounts/accounts.ts";
 import type { Config } from "./config.ts";
 import type { Caller } from "./core/principal.ts";
 import { openDirectory, openQuery } from "./directory/directory.ts";
+import { openForwarding } from "./forward/forwarding.ts";
 import { openGroups, openMembers } from "./groups/groups.ts";
 import { type Limits, usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
@@ -120,6 +121,8 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     requireOpen: (who, group) => properties.access.requireOpen(plainLook(who), group, ["members"], "read"),
     looked: (who, group) => notices.fetched(plainLook(who), group, ["members"]),
   });
+  const { access, reader, nodes } = properties;
+  const forwarding = openForwarding({ heads, follower, access, now, onTrouble });
   const accounts = openAccounts({
     domain,
     registration,
@@ -140,7 +143,6 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onTrouble,
   });
   const history = openHistory({ log: facts, follower, domain, now });
-  const { access, reader, nodes } = properties;
   const { whoHas } = accounts;
   const standing = openStanding({ access, ...nodes, caughtUp: follower.caughtUp, whoHas });
   const doorkeeper = openDoorkeeper({ access, notices });
@@ -150,6 +152,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     follower,
     now,
     standing,
+    forwarding,
     doorkeeper,
     own: reader.own,
     checkQuery: openQuery,
@@ -162,6 +165,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     members,
     book: policies.book,
     access,
+    forwarding,
     now,
     limits: boxes,
   });
@@ -174,6 +178,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     book: policies.book,
     members,
     visibilities: properties.visibilities,
+    forwarding,
     access,
     doorkeeper,
     notices,
@@ -248,6 +253,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     accounts,
     policies,
     groups,
+    forwarding,
     properties,
     watching,
     messages,
@@ -278,6 +284,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       history[Symbol.dispose]();
       await accounts.audit.settled();
       accounts[Symbol.dispose]();
+      forwarding[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
       policies[Symbol.dispose]();
       members[Symbol.dispose]();

@@ -82,6 +82,12 @@ export const events: Readonly<Record<string, TSchema>> = Object.fromEntries([
     ofProperty,
   ),
   event("node.registered", "A node that was waited for is there.", { node, kind, skipped }),
+  event("node.moved", "A node that is watched is found at another address now, or at its own again.", {
+    node,
+    to: Type.String({ description: "Where it is watched from now on; `node` itself where it is back." }),
+    until: Type.Optional(lease.properties.until),
+    subscription: Type.Optional(Type.String({ description: "The subscription that goes along." })),
+  }),
   event("subscription.active", "What a subscription is for is there.", subscription),
   event("subscription.pending", "Nothing is granted to a subscription now.", subscription),
   event("subscription.ended", "A subscription is over.", subscription),

@@ -146,6 +146,7 @@ export const Problem = Type.Object({
   code: Type.String(),
   detail: Type.String(),
   errors: Type.Optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+  to: Type.Optional(Type.String({ description: "Where the node is found, with the code `moved`." })),
 });
 export const Health = Type.Object({
   status: Type.String(),

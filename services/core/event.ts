@@ -102,6 +102,36 @@ export function nodeRegistered({ epoch, node, kind, revision, timeMs }: NodeRegi
   };
 }
 
+export interface NodeMove {
+  readonly epoch: string;
+  readonly node: string;
+  /** Where it is watched from now on; the node itself where that is so again. */
+  readonly to: string;
+  readonly untilMs: number | undefined;
+  /** The subscription that goes along, where it has a name. */
+  readonly subscription: string | undefined;
+  readonly position: number;
+  readonly timeMs: number;
+}
+
+/** To whoever watches a node: where that node is found now. */
+export function nodeMoved(move: NodeMove): TidingsEvent {
+  const { epoch, node, to, untilMs, subscription, position, timeMs } = move;
+  return {
+    specversion: "1.0",
+    id: `${epoch}-${position}-${to}-${subscription ?? ""}-moved`,
+    source: `/nodes/${node}`,
+    type: `${typePrefix}node.moved`,
+    time: timestamp(timeMs),
+    data: {
+      node,
+      to,
+      ...(untilMs !== undefined && { until: timestamp(untilMs) }),
+      ...(subscription !== undefined && { subscription }),
+    },
+  };
+}
+
 export type SubscriptionState = "active" | "pending" | "ended";
 
 export interface SubscriptionChange {

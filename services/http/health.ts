@@ -4,7 +4,8 @@ import type { FastifyInstance } from "fastify";
 import type { Registry } from "prom-client";
 import { Type } from "typebox";
 import { Health } from "../../schemas/wire/shapes.ts";
-import { Refusal, type RefusalCode, refusals } from "../core/refusal.ts";
+import { Refusal } from "../core/refusal.ts";
+import { type RefusalCode, refusals } from "../core/refusals.ts";
 import { describe } from "./route.ts";
 
 const tag = "Operation";

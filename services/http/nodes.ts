@@ -8,8 +8,10 @@ import type { Joining } from "../core/fact.ts";
 import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
 import { type NodeKind, type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Forwarding } from "../forward/forwarding.ts";
 import { type NodeShape, type PropertyService, requireOwner } from "../property/properties.ts";
 import { onceOf, refuseConditions, traceOf } from "./conditions.ts";
+import { movedAnswer, requireHere } from "./forwards.ts";
 import { lookOf, revealQuery } from "./look.ts";
 import type { Lookups } from "./lookups.ts";
 import { patch } from "./patch.ts";
@@ -37,10 +39,13 @@ interface NodeQueryShape {
   reveal?: string;
 }
 
-export function nodeRoutes(
-  app: FastifyInstance,
-  { properties, lookups }: { properties: PropertyService; lookups: Lookups },
-): void {
+export interface NodeDeps {
+  readonly properties: PropertyService;
+  readonly lookups: Lookups;
+  readonly forwarding: Forwarding;
+}
+
+export function nodeRoutes(app: FastifyInstance, { properties, lookups, forwarding }: NodeDeps): void {
   const { reader, writer, nodes } = properties;
 
   app.get<{ Params: { address: string }; Querystring: NodeQueryShape }>(
@@ -53,16 +58,20 @@ export function nodeRoutes(
       access: "caller",
       params: address,
       query: NodeQuery,
-      answers: { 200: { description: "The node.", schema: Type.Union([Node, NodeNames]) } },
-      refusals: ["bad-address", "bad-name", "blocked", "not-found", "reveal-required"],
+      answers: {
+        200: { description: "The node.", schema: Type.Union([Node, NodeNames]) },
+        ...movedAnswer,
+      },
+      refusals: ["bad-address", "bad-name", "blocked", "moved", "not-found", "reveal-required"],
     }),
-    async (request) => {
+    async (request, reply) => {
       const { names, depth = "0", reveal, properties: list } = request.query;
       const patterns = list === undefined ? [] : parseNamePatterns(list);
       const look = await lookOf(request.caller, reveal, reader);
       const selection = { patterns, matches: matchNames(patterns) };
       const of = parseAddress(request.params.address);
       const node = await lookups.read(request, of, () => reader.node(look, of, selection, depth));
+      await requireHere(forwarding, { look, node: of, names: patterns }, request, reply);
       return names ? namesAlone(node) : node;
     },
   );

@@ -1,7 +1,9 @@
 // Problems: every refusal as application/problem+json (RFC 9457).
 // In: whatever was thrown. Out: one problem, with Retry-After where trying again helps. Never: a stack, a secret, or another shape.
 import type { FastifyError, FastifyReply, FastifyRequest } from "fastify";
-import { Refusal, type RefusalCode, type RefusalError, refusals } from "../core/refusal.ts";
+import { Moved } from "../core/moved.ts";
+import { Refusal, type RefusalError } from "../core/refusal.ts";
+import { type RefusalCode, refusals } from "../core/refusals.ts";
 import { Conflict, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
 
 export interface ProblemBody {
@@ -11,6 +13,8 @@ export interface ProblemBody {
   readonly code: RefusalCode;
   readonly detail: string;
   readonly errors?: readonly RefusalError[];
+  /** Where the node is found, where that is what the refusal says. */
+  readonly to?: string;
 }
 
 const retryAfterSeconds: Partial<Record<RefusalCode, number>> = {
@@ -20,9 +24,10 @@ const retryAfterSeconds: Partial<Record<RefusalCode, number>> = {
   "rate-limited": 10,
 };
 
-export function problemOf({ code, message, errors }: Refusal): ProblemBody {
-  const { status, title } = refusals[code];
-  const body = { type: `/problems/${code}`, title, status, code, detail: message };
+export function problemOf(refusal: Refusal): ProblemBody {
+  const { code, status, message, errors } = refusal;
+  const body = { type: `/problems/${code}`, title: refusals[code].title, status, code, detail: message };
+  if (refusal instanceof Moved) return { ...body, to: refusal.to };
   return errors === undefined ? body : { ...body, errors };
 }
 

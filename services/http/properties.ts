@@ -5,10 +5,11 @@ import { Type } from "typebox";
 import { Property, PropertyPut } from "../../schemas/wire/shapes.ts";
 import { parseAddress, parsePropertyName } from "../core/address.ts";
 import type { Principal } from "../core/principal.ts";
-import type { PropertyService, ValueWish } from "../property/properties.ts";
+import type { ValueWish } from "../property/properties.ts";
 import { matchesEntityTag, termsOf } from "./conditions.ts";
+import { movedAnswer, requireHere } from "./forwards.ts";
 import { lookOf, revealQuery } from "./look.ts";
-import type { Lookups } from "./lookups.ts";
+import type { NodeDeps } from "./nodes.ts";
 import { describe } from "./route.ts";
 
 const tag = "Nodes and properties";
@@ -39,10 +40,7 @@ const RemoveQuery = Type.Object(
 
 const ReadQuery = Type.Object(revealQuery, { additionalProperties: false });
 
-export function propertyRoutes(
-  app: FastifyInstance,
-  { properties, lookups }: { properties: PropertyService; lookups: Lookups },
-): void {
+export function propertyRoutes(app: FastifyInstance, { properties, lookups, forwarding }: NodeDeps): void {
   const { reader, writer } = properties;
 
   app.get<{ Params: PropertyParams; Querystring: { reveal?: string } }>(
@@ -58,14 +56,16 @@ export function propertyRoutes(
       answers: {
         200: { description: "The property, its revision as ETag.", schema: Property },
         304: { description: "The caller has it already.", schema: null },
+        ...movedAnswer,
       },
-      refusals: ["bad-address", "bad-name", "blocked", "not-found", "reveal-required"],
+      refusals: ["bad-address", "bad-name", "blocked", "moved", "not-found", "reveal-required"],
     }),
     async (request, reply) => {
       const address = parseAddress(request.params.address);
       const name = parsePropertyName(request.params.name);
       const look = await lookOf(request.caller, request.query.reveal, reader);
       const property = await lookups.read(request, address, () => reader.property(look, address, name));
+      await requireHere(forwarding, { look, node: address, names: [name] }, request, reply);
       reply.header("etag", `"${property.revision}"`).header("cache-control", "private, no-cache");
       if (matchesEntityTag(request.headers["if-none-match"], property.revision))
         return reply.code(304).send();

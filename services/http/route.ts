@@ -4,7 +4,7 @@ import type { RouteShorthandOptions } from "fastify";
 import type { TSchema } from "typebox";
 import { Problem } from "../../schemas/wire/shapes.ts";
 import type { Principal } from "../core/principal.ts";
-import { type RefusalCode, refusals } from "../core/refusal.ts";
+import { type RefusalCode, refusals } from "../core/refusals.ts";
 
 /** Who may call: anybody; anybody, but a token that is sent must be good; an account; the operator. */
 export type Access = "open" | "caller" | "account" | "operator";

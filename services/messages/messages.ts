@@ -2,6 +2,7 @@
 // In: principals' messages and acknowledgements. Out: facts, lists, and the mail that streams are fed from. Never: an answer before the log has it, or a word about whom it reaches.
 import type { Json } from "../core/json.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
+import type { Forwarding } from "../forward/forwarding.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Access } from "../property/properties.ts";
@@ -43,13 +44,14 @@ export interface MessageDeps {
   /** What owners have decided. */
   readonly book: Pick<Book, "listen">;
   readonly access: Access;
+  readonly forwarding: Pick<Forwarding, "way">;
   readonly now: () => number;
   /** Others than usual, for tests. */
   readonly limits?: BoxLimits | undefined;
 }
 
 export function openMessages(deps: MessageDeps): Messages {
-  const { domain, log, follower, members, book, access, now, limits } = deps;
+  const { domain, log, follower, members, book, access, forwarding, now, limits } = deps;
   const boxes = openBoxes(now, limits);
   const mail = openMail({ log, follower, members, boxes });
   const rights = openRights({ access, members, isGroup: mail.isGroup, now });
@@ -59,7 +61,7 @@ export function openMessages(deps: MessageDeps): Messages {
   });
 
   return {
-    send: openSending({ domain, log, follower, boxes, rights, now }),
+    send: openSending({ domain, log, follower, boxes, rights, forwarding, now }),
     acknowledge: openAcknowledging({ log, follower, mail, rights, now }),
     async list(who, after, limit) {
       requireScope(who, "message");

@@ -1,10 +1,11 @@
 // Sending: a message becomes one fact under its recipient, whoever and however many that is.
 // In: a principal's message, parsed. Out: its id, once it is durable. Never: an answer, or a time that an answer takes, which tells whether anybody will ever see it.
 import { randomBytes } from "node:crypto";
-import type { Address } from "../core/address.ts";
+import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Forwarding } from "../forward/forwarding.ts";
 import { type OnceKey, onceAnswer, onceAppend, onceSubject } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import { type Append, Conflict, type Log, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
@@ -33,7 +34,14 @@ export interface SendDeps {
   readonly follower: Follower;
   readonly boxes: Boxes;
   readonly rights: Rights;
+  readonly forwarding: Pick<Forwarding, "way">;
   readonly now: () => number;
+}
+
+/** Under whom a message lies, and whether anybody will ever see it. */
+interface Admission {
+  readonly to: Address;
+  readonly isTaken: boolean;
 }
 
 const roundsMax = 20;
@@ -41,12 +49,35 @@ const roundsMax = 20;
 const unknownMs = 60_000;
 
 export function openSending(deps: SendDeps): Send {
-  const { domain, log, follower, boxes, rights, now } = deps;
+  const { domain, log, follower, boxes, rights, forwarding, now } = deps;
 
-  /** Who gets what is sent to an address. A forward is resolved here, once there are any. */
-  async function recipientOf(address: Address): Promise<Address> {
-    if (address.domain === domain) return address;
-    throw new Refusal("not-found", `This broker answers for ${domain} and reaches no other domain yet.`);
+  /**
+   * Who gets what is sent to an address: whoever that is forwarded to, as far as each on the way takes it.
+   * @throws Refusal what the address itself lets show; of whoever it goes on to, nothing
+   */
+  async function recipientOf(
+    who: Principal,
+    disclosed: ReadonlyMap<string, Json>,
+    address: Address,
+  ): Promise<Admission> {
+    let to = address;
+    // Asked for whomever, so that it takes as long for those who are shut out.
+    const way = await forwarding.way(address);
+    if (rights.admit(who, disclosed, to) === "dropped") return { to, isTaken: false };
+    if (rootOf(to).text === who.address.text) return { to, isTaken: true };
+    for (const next of way) {
+      if (!takes(who, disclosed, next)) break;
+      to = next;
+    }
+    return { to, isTaken: true };
+  }
+
+  function takes(who: Principal, disclosed: ReadonlyMap<string, Json>, to: Address): boolean {
+    try {
+      return rights.admit(who, disclosed, to) === "taken";
+    } catch {
+      return false;
+    }
   }
 
   async function store(
@@ -76,14 +107,17 @@ export function openSending(deps: SendDeps): Send {
   return async (who, given, fields, { once, disclosed = new Map() } = {}) => {
     requireScope(who, "message");
     const wish = parseMessageWish(fields);
-    const to = await recipientOf(given);
+    if (given.domain !== domain) {
+      const detail = `This broker answers for ${domain} and reaches no other domain yet.`;
+      throw new Refusal("not-found", detail);
+    }
     const onceAt = once === undefined ? undefined : onceSubject(who.address, once);
     for (let round = 0; round < roundsMax; round++) {
       const before = onceAt === undefined ? undefined : await log.last(onceAt);
       if (once && before) return onceAnswer(before, once);
       // Another broker may have acknowledged a decision that this one has yet to hear of.
       await follower.caughtUp();
-      const isTaken = rights.admit(who, disclosed, to) === "taken";
+      const { to, isTaken } = await recipientOf(who, disclosed, given);
       const message: Message = {
         from: who.address.text,
         expiresMs: Math.floor(now() + wish.keepMs),

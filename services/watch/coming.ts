@@ -14,7 +14,12 @@ export class Coming {
     this.#later.clear();
   }
 
-  add(watch: Watch | Inbox): void {
+  /** @param instead the one whose place it takes */
+  add(watch: Watch | Inbox, instead?: Watch): void {
+    if (instead && this.#first.has(instead)) {
+      this.#first.add(watch);
+      return;
+    }
     const key = watch.id ?? "";
     const beside = this.#later.get(key);
     if (beside) beside.add(watch);

@@ -15,7 +15,8 @@ export interface Doorkeeper {
   leave(watch: Watch): void;
   /** The same for a subscription that is kept, whoever is there to hear of it. */
   announce(watched: Watched): Soon<void>;
-  ended(node: Address, watcher: Address, id: string): void;
+  /** @param isBack whether it is there again by then */
+  ended(node: Address, watcher: Address, id: string, isBack?: () => boolean): void;
 }
 
 export interface DoorkeeperDeps {
@@ -71,7 +72,7 @@ export function openDoorkeeper({ access, notices }: DoorkeeperDeps): Doorkeeper 
       watch.noticeId = undefined;
       notices.ended(target.node, look.caller.address.text, noticeId);
     },
-    ended: (node, watcher, id) => notices.ended(node, watcher.text, id),
+    ended: (node, watcher, id, isBack) => notices.ended(node, watcher.text, id, isBack),
   };
 }
 

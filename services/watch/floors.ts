@@ -1,25 +1,30 @@
 // Floors: where a reader would have to go on because of each watch, and of the inbox, while it is not live.
 // In: watches that begin and such as come live. Out: the lowest cursor of them all. Never: a cursor past something that a reader has yet to be shown.
 import type { Start } from "./history.ts";
-import type { Inbox } from "./inbox.ts";
 import type { Session } from "./session.ts";
-import type { Watch } from "./watch.ts";
 
 export class Floors {
-  readonly #starts = new Map<Watch | Inbox, Start>();
+  readonly #session: Session;
+  readonly #starts = new Map<object, Start>();
   /** How many watches begin there: thousands that came together share one. */
   readonly #counts = new Map<Start, number>();
 
-  set(watch: Watch | Inbox, start: Start): void {
-    this.delete(watch);
-    this.#starts.set(watch, start);
+  /** @param session no delivery of which gets ahead of the lowest of them */
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** @param why a watch, the inbox, or whatever else keeps the reader where it is */
+  set(why: object, start: Start): void {
+    this.delete(why);
+    this.#starts.set(why, start);
     this.#counts.set(start, (this.#counts.get(start) ?? 0) + 1);
   }
 
-  delete(watch: Watch | Inbox): void {
-    const start = this.#starts.get(watch);
+  delete(why: object): void {
+    const start = this.#starts.get(why);
     if (start === undefined) return;
-    this.#starts.delete(watch);
+    this.#starts.delete(why);
     const others = (this.#counts.get(start) as number) - 1;
     if (others === 0) this.#counts.delete(start);
     else this.#counts.set(start, others);
@@ -29,14 +34,14 @@ export class Floors {
     return this.#starts.size === 0;
   }
 
-  /** Holds a session at the lowest of them, until all are live. */
-  hold(session: Session): void {
+  /** From now on they count, until all are live. */
+  hold(): void {
     let lowest: Start | undefined;
     for (const start of this.#counts.keys()) {
       if (lowest === undefined || rank(start) < rank(lowest)) lowest = start;
     }
-    if (lowest === undefined) session.lift();
-    else session.hold(lowest.text);
+    if (lowest === undefined) this.#session.lift();
+    else this.#session.hold(lowest.text);
   }
 }
 

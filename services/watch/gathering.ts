@@ -76,7 +76,7 @@ export class Gathering {
   /** @param start where the reader left off with all of them */
   begin(start: Start): void {
     if (!this.isOpen) return;
-    for (const member of this.#deps.members.of(this.group).keys()) this.#add(member, start, false);
+    for (const member of this.#deps.members.of(this.group).keys()) this.#add(member, start);
   }
 
   /** Somebody came or went. */
@@ -84,7 +84,7 @@ export class Gathering {
     const present = this.#watches.get(member);
     if (standing !== "member") {
       if (present) this.#remove(member, present, position);
-    } else if (present === undefined && this.isOpen) this.#add(member, this.#unknown(), true);
+    } else if (present === undefined && this.isOpen) this.#add(member, this.#unknown(), "late");
   }
 
   /** The owner of the group has decided anew who may know of its members. */
@@ -92,7 +92,7 @@ export class Gathering {
     if (!this.isOpen) for (const [member, watch] of this.#watches) this.#remove(member, watch, position);
     else {
       for (const member of this.#deps.members.of(this.group).keys()) {
-        if (!this.#watches.has(member)) this.#add(member, this.#unknown(), true);
+        if (!this.#watches.has(member)) this.#add(member, this.#unknown(), "late");
       }
     }
   }
@@ -102,13 +102,13 @@ export class Gathering {
     this.#watches.clear();
   }
 
-  #add(member: string, start: Start, isLate: boolean): void {
+  #add(member: string, start: Start, place?: "late"): void {
     const { target, id } = this.#gathered;
     const node: Address = parseAddress(member);
     // The group's own watch reaches what lies beside it.
     if (node.text === target.node.text) return;
     const watched: Target = { ...target, node, depth: "0", isGathered: true };
-    this.#watches.set(member, this.#stream.add(watched, start, id, isLate));
+    this.#watches.set(member, this.#stream.add(watched, start, id, place));
   }
 
   #remove(member: string, watch: Watch, position: number): void {

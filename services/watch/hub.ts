@@ -2,6 +2,7 @@
 // In: facts, in log order. Out: each change to whoever watches that node. Never: a cost for facts that nobody watches, beyond a look-up.
 import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
+import type { Forwarding, ForwardTurn } from "../forward/forwarding.ts";
 import type { Arrived, Messages } from "../messages/messages.ts";
 import type { Book, Turn } from "../policy/policies.ts";
 import type { Retyping, Visibilities } from "../property/properties.ts";
@@ -25,11 +26,15 @@ export interface Arrival {
 /** Whoever is told of changes at a place. */
 export interface Listening {
   readonly target: Target;
+  /** Whether it only looks out for a watch of another place, or of this one. */
+  readonly isScout: boolean;
   take(arrival: Arrival): void;
   /** The owner of the place has decided anew who may know what. */
   turned(turn: Turn): void;
   /** A property type has become more open, or less. */
   retyped(retyping: Retyping): void;
+  /** The owner of the place is forwarded elsewhere, or no more. */
+  forwarded(turn: ForwardTurn): void;
 }
 
 export interface Hub extends Disposable {
@@ -46,6 +51,7 @@ export interface Hub extends Disposable {
 export interface HubDeps extends ChangeDeps {
   readonly book: Book;
   readonly visibilities: Pick<Visibilities, "listen">;
+  readonly forwarding: Pick<Forwarding, "listen">;
   readonly follower: Follower;
   readonly history: History;
   readonly messages: Pick<Messages, "mail" | "rights">;
@@ -71,15 +77,23 @@ export function openHub(deps: HubDeps): Hub {
   let position = 0;
   const following = follower.listen({ take });
   const turning = book.listen((turn) => {
-    for (const place of ofAccount.get(turn.owner) ?? []) {
-      for (const listening of place.listeners) listening.turned(turn);
-    }
+    for (const one of present(ofAccount.get(turn.owner))) one.turned(turn);
   });
-  const retyping = deps.visibilities.listen((one) => {
-    for (const place of one.owner === undefined ? places.values() : (ofAccount.get(one.owner) ?? [])) {
-      for (const listening of place.listeners) listening.retyped(one);
-    }
+  const retyping = deps.visibilities.listen((turn) => {
+    for (const one of present(turn.owner === undefined ? places.values() : ofAccount.get(turn.owner)))
+      one.retyped(turn);
   });
+  const forwarding = deps.forwarding.listen((turn) => {
+    for (const one of present(ofAccount.get(turn.account))) one.forwarded(turn);
+  });
+
+  /** Who listens there now, scouts first: by what they are told watches may leave, and others come that have heard of it. */
+  function* present(at: Iterable<Place> = []): Iterable<Listening> {
+    const all = [...at].flatMap(({ listeners }) => [...listeners].map((one) => ({ one, listeners })));
+    for (const isScout of [true, false]) {
+      for (const { one, listeners } of all) if (one.isScout === isScout && listeners.has(one)) yield one;
+    }
+  }
 
   function take(fact: Fact): void {
     if (fact.groupEnd === fact.position) position = fact.position;
@@ -193,6 +207,7 @@ export function openHub(deps: HubDeps): Hub {
       following[Symbol.dispose]();
       turning[Symbol.dispose]();
       retyping[Symbol.dispose]();
+      forwarding[Symbol.dispose]();
     },
   };
 }

@@ -40,7 +40,8 @@ export interface Notices extends Disposable {
   started(watched: Watched): Soon<void>;
   /** The owner may answer it. @param isStill asked in the moment in which the owner is told */
   pending(watched: Watched, isStill: () => boolean): void;
-  ended(node: Address, watcher: string, id: string): void;
+  /** @param isBack whether it began again before the owner was told */
+  ended(node: Address, watcher: string, id: string, isBack?: () => boolean): void;
   /** Resolves when the owner can hear of it: once a minute for each watcher and property. */
   fetched(look: Look, node: Address, names: readonly string[]): Soon<void>;
   /** Somebody asked in vain: seen by the owner only. */
@@ -219,8 +220,9 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
         await put(look, node, `w${id}`, { state: "pending", properties, subscription }, { isKept });
       });
     },
-    ended(node, watcher, id) {
+    ended(node, watcher, id, isBack = () => false) {
       aside(async () => {
+        if (isBack()) return;
         const subject = watcherSubject(node, watcher, `w${id}`);
         const fact = await log.last(subject);
         const before = fact && watcherOf(fact);

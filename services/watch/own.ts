@@ -5,19 +5,21 @@ import type { Address } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import type { Decisions, Verdict } from "../core/policy.ts";
 import type { Principal } from "../core/principal.ts";
+import { after, type Soon } from "../core/soon.ts";
 import type { Members, MemberTurn } from "../groups/groups.ts";
 import type { Turn } from "../policy/policies.ts";
 import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
+import type { Following } from "./following.ts";
 import { Found, type FoundDeps } from "./found.ts";
 import { asDecided, Gathering, isTold } from "./gathering.ts";
 import type { Start } from "./history.ts";
+import { type Kept, startOf } from "./kept.ts";
 import { type Standing, type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
-import type { Target } from "./target.ts";
 import type { Watch } from "./watch.ts";
 import type { WatchWish } from "./wish.ts";
 import { Word } from "./word.ts";
@@ -35,18 +37,7 @@ export interface OwnDeps {
   readonly epoch: string;
   /** Of these names the ones that the watcher's own node holds, with their values. */
   readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
-}
-
-interface Kept {
-  readonly id: string;
-  readonly wish: WatchWish;
-  /** Undefined for one that lasts as long as the stream. */
-  readonly stored: Subscription | undefined;
-  /** Where the reader left off with it. */
-  readonly start: Start;
-  watch: Watch | undefined;
-  /** Members of a group that it watches. */
-  gathering?: Gathering;
+  readonly following: Pick<Following, "begin" | "isAway" | "wished">;
 }
 
 export class Own {
@@ -72,13 +63,8 @@ export class Own {
   async begin(subscription: Subscription): Promise<void> {
     const { id, position } = subscription;
     if (!this.#isNews(id, position)) return;
-    await this.#keep({
-      id,
-      wish: subscription,
-      stored: subscription,
-      start: this.#startOf(subscription),
-      watch: undefined,
-    });
+    const start = startOf(subscription, this.#start, this.#stream.start);
+    await this.#keep({ id, wish: subscription, stored: subscription, start, watch: undefined });
   }
 
   /** One that ended, perhaps while the reader was away. */
@@ -126,18 +112,10 @@ export class Own {
       return;
     }
     if (present) this.#unwatch(present);
-    const start = present ? { ...this.#stream.start, isPartial: true } : this.#startOf(next);
+    const start = present
+      ? { ...this.#stream.start, isPartial: true }
+      : startOf(next, this.#start, this.#stream.start);
     this.#keep({ id, wish: next, stored: next, start, watch: undefined }).catch(() => undefined);
-  }
-
-  /** Where the stream's reader left off with a subscription that the stream does not carry yet. */
-  #startOf(subscription: Subscription): Start {
-    const { made, since, whom } = subscription;
-    const { position } = this.#start;
-    // Whatever the reader was told meanwhile, nothing of it was of this one.
-    if (position === undefined || made > position) return { ...this.#stream.start, position: undefined };
-    // Whoever came to an address by e-mail may have come later than some of its values.
-    return since > position || "email" in whom ? { ...this.#start, isPartial: true } : this.#start;
   }
 
   /** One that lasts as long as the stream. @throws Refusal `blocked`, `reveal-required` */
@@ -162,11 +140,12 @@ export class Own {
   registered(email: string, address: Address): void {
     for (const kept of this.#kept.values()) {
       if (!("email" in kept.wish.whom) || kept.wish.whom.email !== email) continue;
-      if (kept.watch?.target.node.text === address.text) continue;
+      if (kept.watch && this.#deps.following.wished(kept.watch).node.text === address.text) continue;
       // The address has changed hands.
       this.#unwatch(kept);
       this.#word.ofSubscription(kept.id, kept.wish.target, "active");
-      this.#watch(kept, address, { text: this.#stream.last, position: undefined, isLost: false });
+      const start = { text: this.#stream.last, position: undefined, isLost: false };
+      Promise.resolve(this.#watch(kept, address, start)).catch(() => undefined);
     }
   }
 
@@ -174,6 +153,8 @@ export class Own {
   onNode(watch: Watch, change: Change): void {
     const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
     if (kept === undefined || change.address.text !== watch.target.node.text) return;
+    // Where it has followed to somebody who is no more, it goes back.
+    if (this.#deps.following.isAway(watch)) return;
     const state = change.isThere ? "active" : "pending";
     this.#word.ofSubscription(kept.id, kept.wish.target, state, undefined, String(change.revision));
   }
@@ -183,7 +164,7 @@ export class Own {
     const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
     if (kept === undefined) return;
     if (this.#isStanding(kept, watch.target.node, "blocked")) {
-      this.#end(kept, "blocked");
+      if (!this.#deps.following.isAway(watch)) this.#end(kept, "blocked");
       return;
     }
     kept.gathering?.decided(position);
@@ -204,6 +185,15 @@ export class Own {
     const watching = [...this.#kept.values()].filter(({ watch }) => watch?.target.node.text === turn.group);
     const looks = watching.map(({ wish }) => this.#lookOf(wish));
     return isTold(turn, this.#stream.caller, looks, this.#deps.access);
+  }
+
+  /** Another watch has taken the place of the one that it had. */
+  onMoved(watch: Watch): void {
+    const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
+    if (kept === undefined) return;
+    kept.gathering?.drop();
+    this.#carry(kept, watch, { ...watch.start, position: undefined });
+    if (this.#isStanding(kept, watch.target.node, "blocked")) this.#end(kept, "blocked");
   }
 
   #isStanding(kept: Kept, node: Address, as: Verdict["is"], decisions?: Decisions): boolean {
@@ -246,12 +236,14 @@ export class Own {
 
   async #keep(wished: Kept): Promise<void> {
     const kept = await this.#disclosing(wished);
+    const before = this.#kept.get(kept.id);
+    if (before) this.#unwatch(before);
     this.#kept.set(kept.id, kept);
     const { whom } = kept.wish;
     if ("address" in whom) return this.#watch(kept, whom.address, kept.start);
     const address = "email" in whom ? await this.#deps.whoHas(whom.email) : undefined;
     if (address && this.#kept.get(kept.id) === kept && kept.watch === undefined) {
-      this.#watch(kept, address, kept.start);
+      await this.#watch(kept, address, kept.start);
     }
   }
 
@@ -263,20 +255,26 @@ export class Own {
     return { ...kept, wish: { ...kept.wish, disclosed: await this.#deps.own(caller, named) } };
   }
 
-  #watch(kept: Kept, node: Address, start: Start): void {
-    const { depth, properties, filter, disclosed } = kept.wish;
-    if (this.#isStanding(kept, node, "blocked")) this.#end(kept, "blocked");
-    else {
-      const isKept = kept.stored !== undefined;
-      const target = { node, depth, properties, filter, disclosed, isKept, made: kept.stored?.made };
-      const from = asDecided({ id: kept.id, look: this.#lookOf(kept.wish), target }, start, this.#deps);
-      kept.watch = this.#stream.add(target, from, kept.id);
-      if (depth !== "0") this.#gather(kept, target, start, from);
-    }
+  #watch(kept: Kept, node: Address, start: Start): Soon<void> {
+    const { id, stored, wish } = kept;
+    const { depth, properties, filter, disclosed } = wish;
+    if (this.#isStanding(kept, node, "blocked")) return this.#end(kept, "blocked");
+    const isKept = stored !== undefined;
+    const target = { node, depth, properties, filter, disclosed, isKept, made: stored?.made };
+    const from = (): Start => asDecided({ id, look: this.#lookOf(wish), target }, start, this.#deps);
+    return after(this.#deps.following.begin({ target, start: from, since: start.position, id }), (watch) => {
+      const present = this.#kept.get(id);
+      if (present && present.watch === undefined && present.stored?.since === stored?.since) {
+        this.#carry(present, watch, start);
+      } else this.#stream.drop(watch);
+    });
   }
 
-  /** @param left where its reader left off. @param from where it begins now */
-  #gather(kept: Kept, target: Target, left: Start, from: Start): void {
+  /** With whoever belongs to the group that is watched. @param left where its reader left off */
+  #carry(kept: Kept, watch: Watch, left: Start): void {
+    kept.watch = watch;
+    const { target, start: from } = watch;
+    if (target.depth === "0") return;
     const gathered = { id: kept.id, look: this.#lookOf(kept.wish), target };
     kept.gathering = new Gathering(gathered, this.#stream, this.#deps);
     if (left.position !== undefined) {
@@ -290,6 +288,7 @@ export class Own {
   #unwatch(kept: Kept): void {
     kept.gathering?.drop();
     if (kept.watch) this.#stream.drop(kept.watch);
+    kept.watch = undefined;
   }
 
   #drop(kept: Kept, reason: string): void {

@@ -1,6 +1,7 @@
 // What a stream is opened with: by the broker for all streams, and for each by whoever reads it.
 // In: nothing. Out: types. Never: a default.
 import type { Caller } from "../core/principal.ts";
+import type { ForwardTurn } from "../forward/forwarding.ts";
 import type { Turn } from "../policy/policies.ts";
 import type { Change } from "./change.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
@@ -38,4 +39,7 @@ export interface StreamOptions {
   readonly onStopped?: ((watch: Watch) => void) | undefined;
   /** The owner of the watched node has decided anew. */
   readonly onTurned?: ((watch: Watch, turn: Turn) => void) | undefined;
+  /** The watched node is forwarded elsewhere, or no more: for whoever lets watches follow. */
+  readonly onForwarded?: ((watch: Watch, turn: ForwardTurn) => void) | undefined;
+  readonly onDropped?: ((watch: Watch) => void) | undefined;
 }

@@ -35,7 +35,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   /** Those whose snapshot is still to be taken. */
   readonly #joins: Joins<Watch | Inbox>;
   /** Where to resume because of each watch that is not live yet. */
-  readonly #floors = new Floors();
+  readonly floors: Floors;
   /** Of those, such as the reader has yet to be told of that they are live. */
   readonly #coming = new Coming();
   /** Those that were live and take another snapshot: of what was granted in addition, of what its reader was too slow for. */
@@ -49,8 +49,9 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.caller = options.caller;
     this.via = options.via;
     this.access = deps.access;
-    this.#session = new Session(options.start.text, () => this.#reset(), deps.tally);
+    this.#session = new Session(options.start.text, () => this.reset(), deps.tally);
     const reader = options.caller?.address.text ?? "anonymous";
+    this.floors = new Floors(this.#session);
     this.#teller = new Teller(this.#session, deps, reader, options.start.position ?? 0);
     this.#joins = new Joins({
       hasRoom: () => this.#session.isEmpty,
@@ -66,7 +67,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#hasBegun = true;
     if (this.#options.start.isLost) this.#tellOfStream("reset");
     this.#coming.begin(this.#all());
-    this.#floors.hold(this.#session);
+    this.floors.hold();
     if (this.#all().length === 0) this.#tellOfStream("live");
     await this.#joins.open();
   }
@@ -74,21 +75,21 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   /** Before it begins: the messages of its caller come along. */
   addInbox({ address }: Principal, start: Start): void {
     this.#inbox = new Inbox(this, rootOf(address), start, this.#deps);
-    this.#floors.set(this.#inbox, start);
+    this.floors.set(this.#inbox, start);
     this.#joins.push(this.#inbox);
   }
 
-  /** @param start where the reader left off with it. @param isLate it belongs to what the reader has been shown before */
-  add(target: Target, start: Start, id?: string, isLate = false): Watch {
+  /** @param start where its reader left off. @param place whose place it takes; late: of what the reader was shown before */
+  add(target: Target, start: Start, id?: string, place?: Watch | "late"): Watch {
     const watch = new Watch(this, target, start, id);
     this.#watches.add(watch);
     this.#deps.hub.add(watch);
-    this.#floors.set(watch, start);
+    this.floors.set(watch, start);
     this.#joins.push(watch);
     if (start.isLost && !this.#options.start.isLost) this.#tellOfStream("reset", watch);
     if (!this.#hasBegun) return watch;
-    if (!isLate) this.#coming.add(watch);
-    this.#floors.hold(this.#session);
+    if (place !== "late") this.#coming.add(watch, place);
+    this.floors.hold();
     this.#options.onReady();
     return watch;
   }
@@ -98,7 +99,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     const wasJoining = watch.stage !== "live";
     this.#leave(watch);
     this.#joins.withdraw(watch);
-    this.#floors.delete(watch);
+    this.floors.delete(watch);
     this.#again.delete(watch);
     if (wasJoining && this.#hasBegun) this.#joined(watch, false);
   }
@@ -106,7 +107,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   /** Drops a watch, and takes back what its reader knows by it alone. */
   takeAway(watch: Watch, position: number): void {
     this.drop(watch);
-    this.#takeBack(watch.knownAlone(this.#watches), position);
+    this.takeBack(watch.knownAlone(this.#watches), position);
   }
 
   /** Everything that is owed now. When nothing is, the next part of the snapshot is fetched. */
@@ -128,7 +129,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
 
   /** Tells the reader how far it has come, unless it knows or is still on its way there. */
   bookmark(): void {
-    const isOnItsWay = !this.#floors.isEmpty || !this.#session.isEmpty;
+    const isOnItsWay = !this.floors.isEmpty || !this.#session.isEmpty;
     if (!isOnItsWay && this.#session.last !== this.#teller.cursor()) this.#tellOfStream("bookmark");
   }
 
@@ -136,9 +137,8 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     return [...this.#watches].some((watch) => watch.covers(node, name));
   }
 
-  /** Everything that the stream watches is live. */
   get isLive(): boolean {
-    return this.#floors.isEmpty;
+    return this.floors.isEmpty;
   }
 
   /** Where the feed stands, for a reader that has been told all of it. */
@@ -146,12 +146,10 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     return { text: this.#session.last, position: this.#deps.hub.position, isLost: false };
   }
 
-  /** Characters that wait for the reader. */
   get waiting(): number {
     return this.#session.waiting;
   }
 
-  /** Where the reader resumes, as far as it has taken what it is owed. */
   get last(): string {
     return this.#session.last;
   }
@@ -174,8 +172,8 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   deliver(inbox: Inbox, message: Arrived, when: "live" | "waiting"): void {
     const { position } = message.letter;
     if (when === "waiting") {
-      this.#floors.set(inbox, { text: this.#deps.history.cursor(position), position, isLost: false });
-      this.#floors.hold(this.#session);
+      this.floors.set(inbox, { text: this.#deps.history.cursor(position), position, isLost: false });
+      this.floors.hold();
     }
     this.#teller.message(message, when);
     this.#options.onTouched();
@@ -196,19 +194,27 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
 
   turned(watch: Watch, { position, lost, hasGrown, isBlock }: Turned, turn?: Turn): void {
     // Whoever takes a snapshot anew may still be on its way to what it was told before.
-    if (lost.size > 0 || watch.stage !== "live") this.#options.onTakenBack?.();
-    this.#takeBack(lost, position);
+    if (watch.stage !== "live") this.recall();
+    this.takeBack(lost, position);
     if (turn) this.#options.onTurned?.(watch, turn);
     if (!this.#watches.has(watch)) return;
     if (watch.stage !== "live") {
       // What its reader knew from before may be hidden now; a block alone is seen to when the snapshot is in.
-      if (watch.start.position !== undefined && !isBlock) this.#reset();
+      if (watch.start.position !== undefined && !isBlock) this.reset();
     } else if (hasGrown) {
       this.#joinAgain(watch, position, undefined);
     }
   }
 
+  takeBack(lost: Turned["lost"], position: number): void {
+    if (lost.size === 0) return;
+    this.recall();
+    this.#teller.takeBack(lost, position);
+    this.#options.onTouched();
+  }
+
   now = (): number => this.#deps.now();
+  forwarded: WatchOwner["forwarded"] = (...told) => this.#options.onForwarded?.(...told);
 
   [Symbol.dispose](): void {
     this.#ended = true;
@@ -222,15 +228,9 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     watch.stage = "ended";
     this.#deps.hub.remove(watch);
     this.#deps.doorkeeper.leave(watch);
+    this.#options.onDropped?.(watch);
   }
 
-  #takeBack(lost: Turned["lost"], position: number): void {
-    if (lost.size === 0) return;
-    this.#teller.takeBack(lost, position);
-    this.#options.onTouched();
-  }
-
-  /** A part at a time, as the reader takes it. */
   async #collect(inbox: Inbox, attempt: number): Promise<void> {
     const isAll = await inbox.collect(attempt);
     if (isAll) this.#joined(inbox, true);
@@ -256,23 +256,23 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     const start = { text: this.#deps.history.cursor(position - 1), position: known, isLost: false };
     watch.restart(start, false);
     this.#again.add(watch);
-    this.#floors.set(watch, start);
+    this.floors.set(watch, start);
     this.#joins.push(watch);
-    this.#floors.hold(this.#session);
+    this.floors.hold();
     this.#options.onReady();
   }
 
   #joined(watch: Watch | Inbox, isThere: boolean): void {
-    this.#floors.delete(watch);
-    this.#floors.hold(this.#session);
+    this.floors.delete(watch);
+    this.floors.hold();
     const isAgain = this.#again.delete(watch);
     const come = this.#coming.take(watch);
     if (come === "all") this.#tellOfStream("live");
     else if (come === "one" && isThere && !isAgain) this.#tellOfStream("live", watch);
   }
 
-  /** The reader could not keep up, and more waited than may: it gets the present anew. */
-  #reset(): void {
+  /** What its reader was told may have holes, or more waited than may: it gets the present anew. */
+  reset(): void {
     this.#session.drop();
     // Whoever has forgotten what it knew, as a reset asks, must not resume from what it once knew.
     const start = { text: this.#deps.history.cursor(0), position: undefined, isLost: false };
@@ -281,10 +281,10 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#coming.begin(this.#all());
     for (const one of this.#all()) {
       one.restart(start, true);
-      this.#floors.set(one, start);
+      this.floors.set(one, start);
       this.#joins.push(one);
     }
-    this.#floors.hold(this.#session);
+    this.floors.hold();
     this.#tellOfStream("reset");
     this.#options.onReset?.();
   }

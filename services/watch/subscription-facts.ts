@@ -1,6 +1,7 @@
 // Subscription facts: standing wishes as the log holds them.
 // In: subscriptions. Out: bodies of facts, and back. Never: an end that does not say of what.
 import type { Address } from "../core/address.ts";
+import { leaseEnd, requireLeaseSeconds } from "../core/lease-bounds.ts";
 import { type Principal, rights } from "../core/principal.ts";
 import { oncePerFact } from "../store/decoded.ts";
 import type { Fact } from "../store/log.ts";
@@ -97,4 +98,10 @@ export function toWire(one: Subscription): Wire {
   if (lease) wire.l = { s: lease.seconds, u: lease.untilMs };
   if (reveal.length > 0) wire.reveal = reveal;
   return wire;
+}
+
+/** @throws Refusal `bad-lease` */
+export function leaseOf(seconds: number, nowMs: number): { s: number; u: number } {
+  requireLeaseSeconds(seconds, "/lease");
+  return { s: seconds, u: leaseEnd(nowMs, seconds) };
 }

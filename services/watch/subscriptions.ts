@@ -5,10 +5,10 @@ import { type Address, rootOf } from "../core/address.ts";
 import { type LeaseShape, timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
-import { leaseEnd, requireLeaseSeconds } from "../core/lease-bounds.ts";
 import type { Principal } from "../core/principal.ts";
 import type { QueryText } from "../core/query-target.ts";
 import { Refusal } from "../core/refusal.ts";
+import type { Forwarding } from "../forward/forwarding.ts";
 import { nothingDisclosed } from "../property/properties.ts";
 import { nodeOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
@@ -25,6 +25,7 @@ import {
   endBody,
   endOf,
   isOver,
+  leaseOf,
   type Subscription,
   subscriberOf,
   subscriptionOf,
@@ -88,6 +89,7 @@ export interface SubscriptionDeps {
   readonly follower: Follower;
   readonly now: () => number;
   readonly standing: Standing;
+  readonly forwarding: Pick<Forwarding, "follow" | "along">;
   readonly doorkeeper: Pick<Doorkeeper, "announce" | "ended">;
   /** Of these names the ones that the watcher's own node holds, with their values. */
   readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
@@ -102,7 +104,7 @@ const roundsMax = 20;
 const graceMsMax = 100;
 
 export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
-  const { log, heads, follower, now, standing, doorkeeper, own, onTrouble } = deps;
+  const { log, heads, follower, now, standing, forwarding, doorkeeper, own, onTrouble } = deps;
   /** The ids that each account holds, by the key of its node. */
   const held = new Map<string, Set<string>>();
   const endings = new Endings(now, (subject) => expire(subject));
@@ -145,17 +147,19 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     const body = endBody(one, reason);
     await heads.append([{ subject, body, expected: one.position, keepSeconds: tombstoneSeconds }]);
     const node = await standing.addressOf(one);
-    if (node) doorkeeper.ended(node, one.subscriber, one.id);
+    for (const at of node ? forwarding.along(node) : []) doorkeeper.ended(at, one.subscriber, one.id);
   }
 
   /** Its owner hears of it before the subscriber is answered, where anything is granted. */
   async function announce(one: Subscription): Promise<void> {
-    const node = await standing.addressOf(one);
-    const there = node && (await heads.get(subjectOf(node, "node")));
-    if (node === undefined || there === undefined || nodeOf(there) === undefined) return;
+    const target = await standing.addressOf(one);
+    const there = target && (await heads.get(subjectOf(target, "node")));
+    if (target === undefined || there === undefined || nodeOf(there) === undefined) return;
     const caller = subscriberOf(one);
     const look = { caller, via: "subscription", disclosed: await own(caller, one.reveal) };
-    await doorkeeper.announce({ look, node, properties: selected(one), id: one.id, isKept: true });
+    const names = selected(one);
+    const { at: node } = await forwarding.follow({ look, node: target, names, right: "watch" });
+    await doorkeeper.announce({ look, node, properties: names, id: one.id, isKept: true });
   }
 
   async function create(who: Principal, wish: SubscriptionWish): Promise<SubscriptionShape> {
@@ -293,8 +297,3 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
 }
 
 const idPattern = /^[A-Za-z0-9_-]{1,64}$/;
-
-function leaseOf(seconds: number, nowMs: number): { s: number; u: number } {
-  requireLeaseSeconds(seconds, "/lease");
-  return { s: seconds, u: leaseEnd(nowMs, seconds) };
-}

@@ -3,6 +3,7 @@
 import type { Address } from "../core/address.ts";
 import { matchNames } from "../core/name-pattern.ts";
 import type { Caller } from "../core/principal.ts";
+import type { ForwardTurn } from "../forward/forwarding.ts";
 import type { Turn } from "../policy/policies.ts";
 import { type Access, type Look, nothingDisclosed, type Retyping } from "../property/properties.ts";
 import { placeOf } from "../store/subjects.ts";
@@ -28,6 +29,7 @@ export interface WatchOwner {
   stopped(watch: Watch): void;
   /** @param turn of its target's owner, where it was one */
   turned(watch: Watch, turned: Turned, turn?: Turn): void;
+  forwarded(watch: Watch, turn: ForwardTurn): void;
 }
 
 /** What a decision of its owner, or a type that became more or less open, does to a watch. */
@@ -45,6 +47,7 @@ export type Owed = "live" | "snapshot" | "removal" | undefined;
 
 export class Watch implements Listening {
   readonly target: Target;
+  readonly isScout = false;
   /** The subscription that it belongs to. */
   readonly id: string | undefined;
   readonly look: Look;
@@ -103,6 +106,16 @@ export class Watch implements Listening {
   retyped({ name, position, isWider }: Retyping): void {
     if (!this.#matches(name)) return;
     this.#owner.turned(this, { position, lost: this.#lose(), hasGrown: isWider, isBlock: false });
+  }
+
+  forwarded(turn: ForwardTurn): void {
+    this.#owner.forwarded(this, turn);
+  }
+
+  /** Revisions of the properties that its reader knows, by subject; undefined where it may know more than was told here. */
+  get known(): ReadonlyMap<string, number> | undefined {
+    if (this.stage !== "live" && this.start.position !== undefined) return undefined;
+    return this.#told ?? new Map();
   }
 
   #lose(): ReadonlyMap<string, number> {

@@ -4,25 +4,28 @@ import { type Address, rootOf } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
 import { allows, type Caller } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
+import type { Forwarding, ForwardTurn } from "../forward/forwarding.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Messages } from "../messages/messages.ts";
 import type { Book } from "../policy/policies.ts";
-import { type Access, nothingDisclosed, type Visibilities } from "../property/properties.ts";
+import type { Access, Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { factsOfNode } from "../store/subjects.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { OpenStream } from "./explain.ts";
+import { Following, hasShifted, type Way, wayOf } from "./following.ts";
 import { type History, type Start, startOfSome } from "./history.ts";
 import { openHub } from "./hub.ts";
 import type { Notices } from "./notices.ts";
 import { Own, type OwnDeps } from "./own.ts";
 import { openReaders } from "./readers.ts";
 import type { Delivery, Tally } from "./session.ts";
-import { askedTwice, selected } from "./standing.ts";
+import { askedTwice } from "./standing.ts";
 import { Stream } from "./stream.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { single, type Target } from "./target.ts";
+import type { Watch } from "./watch.ts";
 import type { WatchWish } from "./wish.ts";
 
 export { openDoorkeeper } from "./doorkeeper.ts";
@@ -94,9 +97,10 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing" | "own"> 
   readonly book: Book;
   readonly members: Pick<Members, "of" | "turnsSince" | "listen">;
   readonly visibilities: Pick<Visibilities, "listen">;
+  readonly forwarding: Pick<Forwarding, "listen" | "follow">;
   /** Who may see what: asked at delivery. */
   readonly access: Access;
-  readonly doorkeeper: Pick<Doorkeeper, "admit" | "leave">;
+  readonly doorkeeper: Pick<Doorkeeper, "admit" | "leave" | "ended">;
   readonly notices: Pick<Notices, "of">;
   readonly messages: Pick<Messages, "mail" | "rights">;
   /** Ends leases whose time has come, so that no snapshot shows a leased value after its deadline. */
@@ -110,13 +114,14 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing" | "own"> 
 const bookmarkMs = 30_000;
 
 export function openWatching(deps: WatchDeps): Watching {
-  const { log, follower, history, subscriptions, access, messages, now } = deps;
+  const { log, follower, history, subscriptions, access, messages, forwarding, doorkeeper, now } = deps;
   const { epoch } = log;
   const { audience } = access;
   const hub = openHub({
     epoch,
     book: deps.book,
     visibilities: deps.visibilities,
+    forwarding,
     follower,
     history,
     messages,
@@ -155,32 +160,25 @@ export function openWatching(deps: WatchDeps): Watching {
     now,
     audience,
     access,
-    doorkeeper: deps.doorkeeper,
+    doorkeeper,
     known: follower.known,
     messages,
     caughtUp: follower.caughtUp,
   };
 
-  async function open({
-    caller,
-    via,
-    targets,
-    own,
-    after,
-    onReady,
-    onTakenBack,
-  }: StreamRequest): Promise<Watcher> {
-    for (const { node, properties, disclosed = nothingDisclosed } of single(targets)) {
-      const look = { caller, via, disclosed };
-      const require = (): void => access.requireOpen(look, node, selected({ properties }), "watch");
-      await askedTwice(require, follower.caughtUp);
+  async function open(request: StreamRequest): Promise<Watcher> {
+    const { caller, via, targets, own, after, onReady, onTakenBack } = request;
+    const way = (target: Target): Way => wayOf({ caller, via }, target);
+    for (const { look, node, names } of single(targets).map(way)) {
+      await askedTwice(() => access.requireOpen(look, node, names, "watch"), follower.caughtUp);
     }
     const left = await startOf(after);
-    // Asked in the moment in which they are taken up: from there on the feed tells.
     const { position } = left;
-    const look = { caller, via, disclosed: nothingDisclosed };
-    const isOther =
-      position !== undefined && targets.some(({ node }) => access.hasChanged(look, node, position));
+    // What the ways depend on is known here once it was asked for.
+    const ways = targets.map(way);
+    for (const one of ways) await forwarding.follow({ ...one, since: position });
+    // Asked in the moment in which they are taken up: from there on the feed tells.
+    const isOther = position !== undefined && ways.some((one) => hasShifted(deps, one, position));
     // What was decided meanwhile may hide what the reader knows: then it begins anew.
     const start = isOther ? { ...left, position: undefined, isLost: true } : left;
     const options = {
@@ -191,11 +189,18 @@ export function openWatching(deps: WatchDeps): Watching {
       onTakenBack,
       onTouched: () => touch(stream),
       onNode: (...args: Parameters<Own["onNode"]>) => mine.onNode(...args),
-      onReset: () => mine.onReset(),
       onStopped: (watch: Parameters<Own["onStopped"]>[0]) => mine.onStopped(watch),
       onTurned: (...args: Parameters<Own["onTurned"]>) => mine.onTurned(...args),
+      onForwarded: (watch: Watch, turn: ForwardTurn) => following.look(watch, turn.position),
+      onReset: () => {
+        following.tellAgain();
+        mine.onReset();
+      },
+      onDropped: (watch: Watch) => following.dropped(watch),
     };
     const stream: Stream = new Stream(streamDeps, options);
+    const followed = { epoch, forwarding, hub, history, doorkeeper, now };
+    const following = new Following(stream, followed, (watch) => mine.onMoved(watch));
     const mine = new Own(stream, start, {
       now,
       access,
@@ -206,6 +211,7 @@ export function openWatching(deps: WatchDeps): Watching {
       foundBy: async (account) => (await log.snapshot([factsOfNode(rootOf(account), "match")])).facts,
       own: deps.own,
       end: subscriptions.end,
+      following,
     });
     const leave = readers.add(mine, own ? caller?.address : undefined);
 
@@ -213,12 +219,17 @@ export function openWatching(deps: WatchDeps): Watching {
       leave();
       ready.delete(stream);
       touched.delete(stream);
+      following[Symbol.dispose]();
       stream[Symbol.dispose]();
     }
 
     try {
       const ofRoster = caller ? startOfSome(start, deps.book.of(caller.address.text).changed) : start;
-      for (const target of targets) stream.add(target, target.isOfRoster ? ofRoster : start);
+      for (const target of targets) {
+        const from = target.isOfRoster ? ofRoster : start;
+        const begun = following.begin({ target, start: () => from, since: position });
+        if (begun instanceof Promise) await begun;
+      }
       if (own && caller) {
         // Nothing of before is shown anew because somebody who is watched has decided anew.
         if (allows(caller.scopes, "message")) stream.addInbox(caller, left);
@@ -230,7 +241,9 @@ export function openWatching(deps: WatchDeps): Watching {
         if (after) for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
         await mine.begun();
       }
-      await stream.open();
+      const opening = stream.open();
+      following.begun();
+      await opening;
     } catch (error) {
       end();
       throw error;

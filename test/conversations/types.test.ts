@@ -1,6 +1,6 @@
 // Types: who sees a property unless its owner says otherwise, and which values fit it.
 import { describe, expect, test } from "vitest";
-import { refusals } from "../../services/core/refusal.ts";
+import { refusals } from "../../services/core/refusals.ts";
 import { aWorld, nodePath, type Person, stages } from "./world.ts";
 
 const celsius = {

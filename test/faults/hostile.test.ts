@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { frames } from "../../schemas/wire/frames.ts";
-import { refusals } from "../../services/core/refusal.ts";
+import { refusals } from "../../services/core/refusals.ts";
 import {
   type Data,
   isFull,

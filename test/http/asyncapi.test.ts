@@ -142,11 +142,27 @@ describe("what is said fits /asyncapi.json", () => {
         async () => await acknowledges(carol, await sends(bob, carol, "Hello?"), "?read=true"),
       ],
       [
+        "match.entered",
+        async () => {
+          await bob.subscribes({ query: { q: "goldfinch" } });
+          await alice.sets("note", "a goldfinch");
+        },
+      ],
+      ["match.left", async () => await alice.removes("note")],
+      [
         "stream.bookmark",
         async () => {
           await alice.sets("unwatched", 1);
           await alice.hearsThrough("property.changed");
           vi.advanceTimersByTime(bookmarkMs);
+        },
+      ],
+      [
+        "node.moved",
+        async () => {
+          await carol.grants({ who: [bob.address], properties: ["*"], allow: ["watch"] });
+          const body = { to: carol.address, until: "2099-01-01T00:00:00Z" };
+          await alice.asks("PUT", `${nodePath(alice.address)}/forward`, { body });
         },
       ],
     ];

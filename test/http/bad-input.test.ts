@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { refusals } from "../../services/core/refusal.ts";
+import { refusals } from "../../services/core/refusals.ts";
 import { aWorld, type Data, type Person } from "../conversations/world.ts";
 
 interface BadRequest {

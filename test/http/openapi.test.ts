@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { beforeAll, describe, expect, test, vi } from "vitest";
-import { refusals } from "../../services/core/refusal.ts";
+import { refusals } from "../../services/core/refusals.ts";
 import { aWorld, type Data } from "../conversations/world.ts";
 import { temporaryFolder } from "../store/embedded.ts";
 

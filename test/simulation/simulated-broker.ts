@@ -1,6 +1,7 @@
 // A broker without faces: the services of services/broker.ts wired over a faulty log, to be killed and started anew.
 // In: a network. Out: its services. Never: an answer after it was killed.
 import { decodeProperty } from "../../services/core/fact.ts";
+import { openForwarding } from "../../services/forward/forwarding.ts";
 import { openMembers } from "../../services/groups/groups.ts";
 import { openMessages } from "../../services/messages/messages.ts";
 import { openPolicies } from "../../services/policy/policies.ts";
@@ -67,7 +68,17 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     },
   });
   const { access, settle } = properties;
-  const messages = openMessages({ domain: "example.com", log, follower, members, book, access, now });
+  const forwarding = openForwarding({ heads, follower, access, now, onTrouble: () => undefined });
+  const messages = openMessages({
+    domain: "example.com",
+    log,
+    follower,
+    members,
+    book,
+    access,
+    forwarding,
+    now,
+  });
   const history = openHistory({ log, follower, domain: "example.com", now });
   const watching = openWatching({
     log,
@@ -78,8 +89,9 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     book,
     members,
     visibilities: properties.visibilities,
+    forwarding,
     access,
-    doorkeeper: { admit: () => undefined, leave: () => undefined },
+    doorkeeper: { admit: () => undefined, leave: () => undefined, ended: () => undefined },
     notices: { of: async () => [] },
     messages,
     own: async () => nothingDisclosed,
@@ -104,6 +116,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
       dead = true;
       watching[Symbol.dispose]();
       history[Symbol.dispose]();
+      forwarding[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
       headsFollowing[Symbol.dispose]();
       checking[Symbol.dispose]();

@@ -1,0 +1,28 @@
+// Kept: a subscription that a stream carries, and where its reader left off with it.
+// In: subscriptions, where the stream's reader left off. Out: a type, and starts. Never: a start past something that the reader is owed.
+import type { Gathering } from "./gathering.ts";
+import type { Start } from "./history.ts";
+import type { Subscription } from "./subscription-facts.ts";
+import type { Watch } from "./watch.ts";
+import type { WatchWish } from "./wish.ts";
+
+export interface Kept {
+  readonly id: string;
+  readonly wish: WatchWish;
+  /** Undefined for one that lasts as long as the stream. */
+  readonly stored: Subscription | undefined;
+  /** Where the reader left off with it. */
+  readonly start: Start;
+  watch: Watch | undefined;
+  /** Members of a group that it watches. */
+  gathering?: Gathering;
+}
+
+/** Of a subscription that the stream does not carry yet. @param left where its reader left off. @param here where it stands */
+export function startOf({ made, since, whom }: Subscription, left: Start, here: Start): Start {
+  const { position } = left;
+  // Whatever the reader was told meanwhile, nothing of it was of this one.
+  if (position === undefined || made > position) return { ...here, position: undefined };
+  // Whoever came to an address by e-mail may have come later than some of its values.
+  return since > position || "email" in whom ? { ...left, isPartial: true } : left;
+}
