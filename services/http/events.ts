@@ -92,6 +92,7 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams, l
         "x-accel-buffering": "no",
       } as Record<string, string>);
       response.write(`retry: ${retryMs}\n\n`);
+      keepAsOne(response);
       const heartbeat = setInterval(() => {
         if (!isFull) isFull = !response.write(": \n\n");
       }, heartbeatMs);
@@ -114,6 +115,11 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams, l
       else write();
     },
   );
+}
+
+/** Node keeps the head of an answer as the pieces that it was built of, a kilobyte a stream; once it was read as one, as one. */
+function keepAsOne(response: object): void {
+  Number((response as { _header?: string })._header);
 }
 
 function framed(deliveries: readonly Delivery[]): Buffer {

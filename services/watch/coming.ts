@@ -1,16 +1,18 @@
 // Coming: what a reader has yet to be told of that it is live: all that its stream began with, and subscriptions that came later.
 // In: watches as they are added and as they come live. Out: whether the last of those that belong together is there. Never: a word twice.
+import { SparseMap, SparseSet } from "../core/sparse.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Watch } from "./watch.ts";
 
 export class Coming {
-  #first = new Set<Watch | Inbox>();
+  readonly #first = new SparseSet<Watch | Inbox>();
   /** By subscription: of a group that is watched many come together. */
-  readonly #later = new Map<string, Set<Watch | Inbox>>();
+  readonly #later = new SparseMap<string, Set<Watch | Inbox>>();
 
   /** What the stream begins with, or begins anew with. */
   begin(watches: Iterable<Watch | Inbox>): void {
-    this.#first = new Set(watches);
+    this.#first.clear();
+    for (const watch of watches) this.#first.add(watch);
     this.#later.clear();
   }
 

@@ -1,13 +1,14 @@
 // Floors: where a reader would have to go on because of each watch, and of the inbox, while it is not live.
 // In: watches that begin and such as come live. Out: the lowest cursor of them all. Never: a cursor past something that a reader has yet to be shown.
+import { SparseMap } from "../core/sparse.ts";
 import type { Start } from "./history.ts";
 import type { Session } from "./session.ts";
 
 export class Floors {
   readonly #session: Session;
-  readonly #starts = new Map<object, Start>();
+  readonly #starts = new SparseMap<object, Start>();
   /** How many watches begin there: thousands that came together share one. */
-  readonly #counts = new Map<Start, number>();
+  readonly #counts = new SparseMap<Start, number>();
 
   /** @param session no delivery of which gets ahead of the lowest of them */
   constructor(session: Session) {

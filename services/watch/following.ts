@@ -6,6 +6,7 @@
 import type { Address } from "../core/address.ts";
 import { nodeMoved } from "../core/event.ts";
 import type { Soon } from "../core/soon.ts";
+import { SparseMap } from "../core/sparse.ts";
 import type { Forwarding, Route } from "../forward/forwarding.ts";
 import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
 import { placeOf } from "../store/subjects.ts";
@@ -73,7 +74,7 @@ export class Following implements Disposable {
   readonly #stream: Stream;
   readonly #deps: FollowingDeps;
   readonly #onMoved: (watch: Watch) => void;
-  readonly #wishes = new Map<Watch, Wish>();
+  readonly #wishes = new SparseMap<Watch, Wish>();
   /** What is told once the stream has begun. */
   #early: (() => void)[] | undefined = [];
   #retry: NodeJS.Timeout | undefined;

@@ -3,6 +3,7 @@
 import { type Address, parseAddress } from "../core/address.ts";
 import { matchEvent } from "../core/event.ts";
 import type { Json } from "../core/json.ts";
+import { SparseMap } from "../core/sparse.ts";
 import { type Match, matchOf } from "../directory/directory.ts";
 import { type Access, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
@@ -33,14 +34,14 @@ interface Turn {
 
 export class Found {
   readonly #stream: Stream;
-  readonly #kept: ReadonlyMap<string, Kept>;
+  readonly #kept: Pick<SparseMap<string, Kept>, "get" | "values">;
   readonly #deps: FoundDeps;
   /** Where the last fact of each was told. */
-  readonly #told = new Map<string, number>();
+  readonly #told = new SparseMap<string, number>();
   /** What the feed brings while what was there is read. */
   #held: Fact[] | undefined;
 
-  constructor(stream: Stream, kept: ReadonlyMap<string, Kept>, deps: FoundDeps) {
+  constructor(stream: Stream, kept: Pick<SparseMap<string, Kept>, "get" | "values">, deps: FoundDeps) {
     this.#stream = stream;
     this.#kept = kept;
     this.#deps = deps;

@@ -25,7 +25,8 @@ export class Joins<T extends Joining> implements Disposable {
   readonly #owner: JoinsOwner<T>;
   #waiting: T[] = [];
   #joining = 0;
-  #opened = Promise.withResolvers<void>();
+  /** Until the first are in. */
+  #opened: PromiseWithResolvers<void> | undefined = Promise.withResolvers<void>();
   #isOpen = false;
   #ended = false;
   #retry: NodeJS.Timeout | undefined;
@@ -33,15 +34,16 @@ export class Joins<T extends Joining> implements Disposable {
   constructor(owner: JoinsOwner<T>) {
     this.#owner = owner;
     // Nobody may be waiting for it.
-    this.#opened.promise.catch(() => undefined);
+    this.#opened?.promise.catch(() => undefined);
   }
 
   /** Resolves when the first are in. @throws LogUnavailable */
   async open(): Promise<void> {
     this.pump();
-    if (this.#joining === 0) this.#opened.resolve();
-    await this.#opened.promise;
+    if (this.#joining === 0) this.#opened?.resolve();
+    await this.#opened?.promise;
     this.#isOpen = true;
+    this.#opened = undefined;
   }
 
   push(next: T): void {
@@ -69,7 +71,7 @@ export class Joins<T extends Joining> implements Disposable {
   [Symbol.dispose](): void {
     this.#ended = true;
     clearTimeout(this.#retry);
-    this.#opened.resolve();
+    this.#opened?.resolve();
   }
 
   async #start(next: T): Promise<void> {
@@ -77,11 +79,11 @@ export class Joins<T extends Joining> implements Disposable {
     try {
       await this.#owner.bring(next, attempt);
     } catch (error) {
-      if (!this.#isOpen) this.#opened.reject(error);
+      if (!this.#isOpen) this.#opened?.reject(error);
       else if (next.isAt(attempt)) this.#tryAgain(next);
     }
     this.#joining--;
-    if (this.#joining === 0) this.#opened.resolve();
+    if (this.#joining === 0) this.#opened?.resolve();
     if (!this.#ended && this.#isOpen) this.#owner.onReady();
   }
 

@@ -6,6 +6,7 @@ import type { Json } from "../core/json.ts";
 import type { Decisions, Verdict } from "../core/policy.ts";
 import type { Principal } from "../core/principal.ts";
 import { after, type Soon } from "../core/soon.ts";
+import { SparseMap } from "../core/sparse.ts";
 import type { Members, MemberTurn } from "../groups/groups.ts";
 import type { Turn } from "../policy/policies.ts";
 import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
@@ -44,9 +45,9 @@ export class Own {
   readonly #stream: Stream;
   readonly #start: Start;
   readonly #deps: OwnDeps;
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new SparseMap<string, Kept>();
   /** The newest fact of each subscription that was seen; while the stream begins, also of those that ended. */
-  readonly #positions = new Map<string, number>();
+  readonly #positions = new SparseMap<string, number>();
   #hasBegun = false;
   readonly #word: Word;
   readonly #found: Found;

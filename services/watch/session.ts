@@ -1,6 +1,8 @@
 // A session: the latest event of each property that a reader is owed, until its transport takes them.
 // In: events, in log order. Out: runs of events to write at once. Never: more in memory than its cap; per property only the last is kept.
+
 import type { TidingsEvent } from "../core/event.ts";
+import { SparseMap } from "../core/sparse.ts";
 
 /** One event for all sessions that are owed it: encoded once. */
 export interface SharedEvent {
@@ -54,7 +56,7 @@ export const queuedMax = 1024 * 1024;
 export class Session {
   readonly #onOverflow: () => void;
   readonly #tally: Tally;
-  #queue = new Map<string, Delivery>();
+  readonly #queue = new SparseMap<string, Delivery>();
   #queued = 0;
   /** The part of what waits that a snapshot brought: no fault of the reader. */
   #excused = 0;
@@ -136,7 +138,7 @@ export class Session {
   }
 
   #clear(): void {
-    this.#queue = new Map();
+    this.#queue.clear();
     this.#queued = 0;
     this.#excused = 0;
   }

@@ -6,6 +6,7 @@
 import { type Address, rootOf } from "../core/address.ts";
 import type { TidingsEvent } from "../core/event.ts";
 import type { Caller, Principal } from "../core/principal.ts";
+import { SparseSet } from "../core/sparse.ts";
 import type { Arrived } from "../messages/messages.ts";
 import type { Turn } from "../policy/policies.ts";
 import { Coming } from "./coming.ts";
@@ -32,14 +33,13 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   readonly #teller: Teller;
   readonly #watches = new Set<Watch>();
   #inbox: Inbox | undefined;
-  /** Those whose snapshot is still to be taken. */
   readonly #joins: Joins<Watch | Inbox>;
   /** Where to resume because of each watch that is not live yet. */
   readonly floors: Floors;
   /** Of those, such as the reader has yet to be told of that they are live. */
   readonly #coming = new Coming();
   /** Those that were live and take another snapshot: of what was granted in addition, of what its reader was too slow for. */
-  readonly #again = new Set<Watch | Inbox>();
+  readonly #again = new SparseSet<Watch | Inbox>();
   #hasBegun = false;
   #ended = false;
 
