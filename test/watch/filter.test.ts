@@ -133,7 +133,7 @@ describe("refused as bad-filter", () => {
 });
 
 describe("hostile", () => {
-  const limitMs = 50;
+  const limitMs = 100;
   const many = { list: Array.from({ length: 30_000 }, (_, i) => i % 10) };
   const text = { text: "a".repeat(60_000) };
   const tree = { list: Array.from({ length: 5000 }, (_, i) => ({ a: [i], b: "c" })) };
@@ -247,12 +247,13 @@ describe("hostile", () => {
       const filter = compileFilter(expression);
       filter.test({ ...usual, value: null });
       const times = [1, 2, 3].map(() => {
-        const start = performance.now();
+        const before = process.threadCpuUsage();
         const answered = filter.test({ ...usual, value, previous });
         if (answer !== undefined) expect(answered).toBe(answer);
-        return performance.now() - start;
+        const { user, system } = process.threadCpuUsage(before);
+        return (user + system) / 1000;
       });
-      // What other processes and the collector of garbage take is not the filter's.
+      // What other processes take is not the filter's, but a neighbour on the same core makes it slower.
       expect(Math.min(...times)).toBeLessThan(limitMs);
       expect(
         test('value.list.map(x, x * 2) == [2, 4] && name.matches("^tr.v")', { value: { list: [1, 2] } }),
