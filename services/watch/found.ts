@@ -97,6 +97,8 @@ export class Found {
     const kept = this.#kept.get(match.id);
     if (kept === undefined) return;
     const { caller, via } = this.#stream;
+    // What a search would not show to this token, a standing query does not either.
+    if (!caller?.scopes.some((scope) => scope.startsWith("read"))) return;
     const look = { caller, via, disclosed: kept.wish.disclosed ?? nothingDisclosed };
     const { id: subscription, node, atMs } = match;
     const address = parseAddress(node);

@@ -124,6 +124,19 @@ describe.each(stages)("standing queries on the %s log", (stage) => {
     await alice.hears("watcher.ended", { watcher: bob.address });
   });
 
+  test("a token that reads nothing hears of none", async () => {
+    const { alice, bob } = await people("alice", "bob");
+    const word = aWord();
+    await bob.subscribes({ query: { q: word } });
+    const { body } = await bob.asks("POST", "/v1/tokens", { body: { name: "watch", scopes: ["watch"] } });
+    const narrow = bob.with(body.token);
+    await narrow.listens();
+    await bob.listens();
+    await alice.sets("note", word);
+    await bob.hears("match.entered", { node: alice.address });
+    await narrow.hearsNothing();
+  });
+
   test("two brokers tell each turn once", async () => {
     const { alice, bob } = await people("alice", "bob");
     const beside = await world.neighbour();

@@ -15,7 +15,7 @@ import { isFull } from "../conversations/world.ts";
 import { temporaryFolder, until } from "../store/embedded.ts";
 import { portOf } from "./targets.ts";
 
-const pairs = isFull ? 6 : 3;
+const pairs = isFull ? 6 : 2;
 const writesARound = isFull ? 300 : 150;
 const betweenMs = 5;
 const connections = 8;

@@ -11,8 +11,8 @@ import { type Random, seeded, seedsOfRun } from "../simulation/random.ts";
 import { until } from "../store/embedded.ts";
 import { transports } from "./transports.ts";
 
-const total = isFull ? 10_000 : 300;
-const kills = isFull ? 12 : 2;
+const total = isFull ? 10_000 : 200;
+const kills = isFull ? 12 : 1;
 const pens = isFull ? 32 : 8;
 const recipientsMany = isFull ? 8 : 3;
 const victims = ["both", "store", "broker"] as const;

@@ -48,7 +48,7 @@ describe.each([1, 2])("on %d broker(s)", (count) => {
   });
   afterAll(async () => await stack[Symbol.asyncDispose]());
 
-  const runs = seedsOfRun(2, 20).flatMap((seed) => [
+  const runs = seedsOfRun(1, 20).flatMap((seed) => [
     { seed, watches: "by subscription" },
     { seed, watches: "by ?watch=" },
   ]);
