@@ -1,7 +1,7 @@
 // Match facts: that a node matches somebody's standing query, or does no more, under whoever asks.
 // In: bodies of facts. Out: how it stands, and when that last changed. Never: a turn forgotten that a reader who was away has yet to hear of, short of very many.
 import type { Address } from "../core/address.ts";
-import type { PropertyShape } from "../property/properties.ts";
+import type { NodeShape, PropertyShape } from "../property/properties.ts";
 import { oncePerFact } from "../store/decoded.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf, subjectOf } from "../store/subjects.ts";
@@ -31,6 +31,8 @@ interface Wire {
   b?: readonly Turned[];
 }
 
+/** Characters of properties that are told of a match; what does not fit can be read. */
+const shownMax = 16 * 1024;
 /** Turns of one node that somebody who was away is told of; of more only the last. */
 const turnsMax = 16;
 
@@ -54,4 +56,16 @@ export function matchBody(isIn: boolean, properties: Shown, atMs: number, fact: 
   if (isIn) wire.p = properties;
   if (before.length > 0) wire.b = before;
   return JSON.stringify(wire);
+}
+
+/** As many properties as are told of at once. */
+export function shownOf({ properties }: NodeShape): Shown {
+  const shown: Record<string, Shown[string]> = {};
+  let length = 0;
+  for (const [name, property] of Object.entries(properties)) {
+    length += JSON.stringify(property).length;
+    if (length > shownMax) break;
+    shown[name] = property;
+  }
+  return shown;
 }

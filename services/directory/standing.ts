@@ -19,7 +19,7 @@ import { Conflict, type Fact, type Log } from "../store/log.ts";
 import { factsOfEveryPath, placeOf } from "../store/subjects.ts";
 import { parseAfter } from "./after.ts";
 import type { Feeding } from "./feeding.ts";
-import { matchBody, matchOf, matchSubject, type Shown } from "./match-facts.ts";
+import { matchBody, matchOf, matchSubject, shownOf } from "./match-facts.ts";
 import { knownQuery } from "./open-query.ts";
 import type { Query } from "./query.ts";
 import { openTasks } from "./tasks.ts";
@@ -61,8 +61,6 @@ interface Standing {
 
 /** Nodes that one query follows; whoever comes beyond them is not told of. */
 const insideMax = 1_000;
-/** Characters of properties that are told of a match; what does not fit can be read. */
-const shownMax = 16 * 1024;
 const candidatesMax = 64;
 /** Nodes that wait to be looked at while more are searched. */
 const queuedMax = 1_000;
@@ -193,9 +191,15 @@ export function openStandingQueries(deps: StandingDeps): AsyncDisposable {
     if (beside) beside.add(one);
     else asked.set(node, new Set([one]));
     tasks.add(`node ${node}`, async () => {
-      const all = asked.get(node) ?? [];
+      const all = asked.get(node) ?? new Set();
       asked.delete(node);
-      for (const each of all) if (!each.isOver) await look(each, node);
+      try {
+        for (const each of all) if (!each.isOver) await look(each, node);
+      } catch (error) {
+        // It is tried again: then there must be somebody to ask for.
+        asked.set(node, new Set([...all, ...(asked.get(node) ?? [])]));
+        throw error;
+      }
     });
   }
 
@@ -284,16 +288,4 @@ function isIn({ matches }: Standing, node: string): boolean {
 function wordsIn(fact: Fact, node: string): ReadonlySet<string> {
   const value: Json = visible(stateOf(fact))?.value ?? null;
   return new Set([...wordsOf(node), ...wordsOfValue(value)]);
-}
-
-/** As many properties as are told of at once. */
-function shownOf({ properties }: NodeShape): Shown {
-  const shown: Record<string, Shown[string]> = {};
-  let length = 0;
-  for (const [name, property] of Object.entries(properties)) {
-    length += JSON.stringify(property).length;
-    if (length > shownMax) break;
-    shown[name] = property;
-  }
-  return shown;
 }

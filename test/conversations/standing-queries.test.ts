@@ -1,6 +1,7 @@
 // Standing queries: whoever looks for something hears who comes to match and who does no more, by what it may see alone.
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { LogUnavailable } from "../../services/store/log.ts";
 import { openSocket } from "./socket.ts";
 import { aWorld, type Data, type Heard, nodePath, type Person, stages } from "./world.ts";
 
@@ -216,5 +217,37 @@ describe("standing queries across a restart", () => {
     await alice.removes("note");
     await bob.hears("match.left", { node: alice.address });
     await bob.hearsNothing();
+  });
+});
+
+describe("standing queries on a store that fails now and then", () => {
+  let failing = false;
+  const world = aWorld("memory", {
+    through: (log) => ({
+      ...log,
+      async append(facts) {
+        if (!failing || !facts.some(({ subject }) => subject.includes(".match.")))
+          return await log.append(facts);
+        failing = false;
+        throw new LogUnavailable("the store does not answer");
+      },
+    }),
+  });
+
+  test("a turn that could not be stored is told a little later", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    await bob.subscribes({ query: { q: "zither" } });
+    await bob.listens();
+    const carol = await world.registers("carol");
+    await carol.sets("note", "a zither");
+    await bob.hears("match.entered", { node: carol.address });
+    // By now everything has been looked at that was there when the query was made.
+    await bob.asks("GET", "/v1/directory?q=zither");
+    await delay(300);
+    failing = true;
+    await alice.sets("note", "a zither");
+    await bob.hears("match.entered", { node: alice.address });
+    expect(failing).toBe(false);
   });
 });
