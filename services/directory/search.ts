@@ -10,6 +10,7 @@ import {
   type NodeShape,
   type Reader,
   requireReading,
+  type Seen,
   type Witness,
 } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
@@ -41,7 +42,7 @@ export interface SearchDeps {
   readonly follower: Pick<Follower, "caughtUp" | "position">;
   readonly access: Pick<Access, "may">;
   readonly reader: Pick<Reader, "glimpse">;
-  readonly witness: Pick<Witness, "fetched">;
+  readonly witness: Pick<Witness, "fetchedAll">;
   readonly now: () => number;
 }
 
@@ -77,7 +78,10 @@ export function openSearch(deps: SearchDeps): Search {
     const matches = await collect(look, query, wish, after, limit + 1);
     const page = pageOf(matches, limit);
     pay(Math.max(0, page.length - 1));
-    await Promise.all(page.map(({ node }) => told(look, node)));
+    await witness.fetchedAll(
+      look,
+      page.flatMap(({ node }) => seenOf(node)),
+    );
     const last = page.at(-1);
     return {
       // Decided anew while the owners were told: asked once more, with nothing in between that could change it.
@@ -168,12 +172,6 @@ export function openSearch(deps: SearchDeps): Search {
     return query.matches(values, address, now()) === "yes";
   }
 
-  /** Being found is being read: the owner hears of it before whoever finds. */
-  function told(look: Look, { address, properties }: NodeShape): ReturnType<Witness["fetched"]> {
-    const names = Object.keys(properties).sort();
-    return names.length === 0 ? undefined : witness.fetched(look, parseAddress(address), names);
-  }
-
   function shownNow(look: Look, query: Query, node: NodeShape): Page["nodes"] {
     const at = parseAddress(node.address);
     const isSeen = ([name]: [string, unknown]): boolean => access.may(look, at, name, "read");
@@ -185,6 +183,12 @@ export function openSearch(deps: SearchDeps): Search {
     const isLeft = seen.length > 0 || look.caller?.address.text === rootOf(at).text;
     return isLeft && isMatch(query, less) ? [{ address, properties: less.properties }] : [];
   }
+}
+
+/** Being found is being read: the owner hears of it before whoever finds. */
+function seenOf({ address, properties }: NodeShape): readonly Seen[] {
+  const names = Object.keys(properties).sort();
+  return names.length === 0 ? [] : [{ node: parseAddress(address), names }];
 }
 
 function groupsOf(candidates: readonly Candidate[]): readonly (readonly Candidate[])[] {

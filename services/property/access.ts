@@ -65,9 +65,17 @@ export interface Access {
   hasGrown(look: Look, owner: string, before: Decisions, after: Decisions): boolean;
 }
 
+/** Names of a node that somebody reads. */
+export interface Seen {
+  readonly node: Address;
+  readonly names: readonly string[];
+}
+
 /** Whoever is told of each look before the looker is answered. */
 export interface Witness {
   fetched(look: Look, node: Address, names: readonly string[]): Soon<void>;
+  /** The same for many nodes, which costs little more than for one. */
+  fetchedAll(look: Look, seen: readonly Seen[]): Promise<void>;
   denied(look: Look, node: Address, names: readonly string[]): void;
 }
 

@@ -17,7 +17,14 @@ import { openTypes, type Types } from "./types.ts";
 import type { Visibilities } from "./visibilities.ts";
 import { openWriter, type Writer } from "./writer.ts";
 
-export { type Access, type Audience, type Look, nothingDisclosed, type Witness } from "./access.ts";
+export {
+  type Access,
+  type Audience,
+  type Look,
+  nothingDisclosed,
+  type Seen,
+  type Witness,
+} from "./access.ts";
 export type { PropertyShape } from "./answer.ts";
 export { type OnceKey, onceAnswer, onceAppend, onceSubject } from "./once.ts";
 export { type NodeShape, type Reader, requireReading } from "./reader.ts";

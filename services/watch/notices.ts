@@ -5,7 +5,7 @@ import { type Address, rootOf } from "../core/address.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
 import { after, type Soon } from "../core/soon.ts";
-import type { Look } from "../property/properties.ts";
+import type { Look, Seen } from "../property/properties.ts";
 import { nodeOf } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
@@ -44,6 +44,8 @@ export interface Notices extends Disposable {
   ended(node: Address, watcher: string, id: string, isBack?: () => boolean): void;
   /** Resolves when the owner can hear of it: once a minute for each watcher and property. */
   fetched(look: Look, node: Address, names: readonly string[]): Soon<void>;
+  /** The same for many nodes, which costs little more than for one. */
+  fetchedAll(look: Look, seen: readonly Seen[]): Promise<void>;
   /** Somebody asked in vain: seen by the owner only. */
   denied(look: Look, node: Address, names: readonly string[]): void;
   /** All that the log holds of an account's watchers. */
@@ -57,6 +59,13 @@ export interface NoticeDeps {
   readonly verify: (watcher: Address) => Promise<Verification>;
   readonly onTrouble: (message: string) => void;
 }
+
+interface PutOptions extends Pick<Partial<Watched>, "isKept" | "isNew"> {
+  /** What owners were told before, by subject, where that was just read. */
+  readonly said?: Said | undefined;
+}
+
+type Said = ReadonlyMap<string, Fact | undefined>;
 
 interface Recent {
   readonly atMs: number;
@@ -82,13 +91,15 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     node: Address,
     key: Key,
     said: Pick<WatcherFact, "state" | "properties" | "subscription" | "count">,
-    { isKept = false, isNew = false }: Pick<Partial<Watched>, "isKept" | "isNew"> = {},
+    { isKept = false, isNew = false, said: known }: PutOptions = {},
   ): Promise<void> {
     const watcher = look.caller?.address.text ?? anonymous;
     const subject = watcherSubject(node, watcher, key);
     const verified = look.caller && (await verify(look.caller.address));
     for (let round = 0; round < roundsMax; round++) {
-      const fact = round === 0 && isNew ? undefined : await lastOf(subject, isKept && round === 0);
+      const isFirst = round === 0;
+      const isKnown = isFirst && (isNew || known?.has(subject));
+      const fact = isKnown ? known?.get(subject) : await lastOf(subject, isKept && isFirst);
       const before = fact && watcherOf(fact);
       if (fact && before && isSaid(before, said, now())) return;
       const atMs = Math.floor(now());
@@ -144,6 +155,7 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     node: Address,
     names: readonly string[],
     state: "fetched" | "denied",
+    said?: Said,
   ): Soon<unknown> {
     const nowMs = now();
     const fresh = new Map<string, Recent>();
@@ -164,7 +176,7 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
       fresh.set(key, entry);
     }
     makeRoom();
-    if (fresh.size > 0) telling.push(tellOf(look, node, fresh, state, count));
+    if (fresh.size > 0) telling.push(tellOf(look, node, fresh, { state, count, said }));
     if (telling.length > 0) return Promise.all(telling);
   }
 
@@ -172,11 +184,10 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     look: Look,
     node: Address,
     fresh: ReadonlyMap<string, Recent>,
-    state: "fetched" | "denied",
-    count: number,
+    { said, ...how }: { state: "fetched" | "denied"; count: number; said: Said | undefined },
   ): Promise<void> {
     const properties = [...fresh.keys()].map((key) => key.slice(key.lastIndexOf(" ") + 1));
-    const telling = put(look, node, readKey(node, properties), { state, properties, count });
+    const telling = put(look, node, readKey(node, properties), { ...how, properties }, { said });
     for (const entry of fresh.values()) entry.telling = telling;
     try {
       await telling;
@@ -186,6 +197,14 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     } finally {
       for (const entry of fresh.values()) entry.telling = undefined;
     }
+  }
+
+  async function saidTo(watcher: string, seen: readonly Seen[]): Promise<Said> {
+    const subjects = seen.map(({ node, names }) => watcherSubject(node, watcher, readKey(node, names)));
+    if (subjects.length === 0) return new Map();
+    const { facts } = await log.snapshot(subjects);
+    const found = new Map(facts.map((fact) => [fact.subject, fact]));
+    return new Map(subjects.map((subject) => [subject, found.get(subject)]));
   }
 
   function makeRoom(): void {
@@ -236,6 +255,14 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
       // Who is nobody in particular is counted, and held up by nothing.
       if (look.caller === undefined) aside(async () => void (await tell(look, node, names, "fetched")));
       else return after(tell(look, node, names, "fetched"), () => undefined);
+    },
+    async fetchedAll(look, seen) {
+      const { caller } = look;
+      const others = seen.filter(({ node }) => !isOwner(look, node));
+      const said = caller && (await saidTo(caller.address.text, others));
+      for (const { node, names } of others) if (!caller) this.fetched(look, node, names);
+      if (caller)
+        await Promise.all(others.map(({ node, names }) => tell(look, node, names, "fetched", said)));
     },
     denied(look, node, names) {
       if (isOwner(look, node) || look.caller === undefined) return;

@@ -8,7 +8,12 @@ import type { BacklogBounds } from "../../services/directory/backlog.ts";
 import { openDirectory } from "../../services/directory/directory.ts";
 import { openMembers } from "../../services/groups/groups.ts";
 import { openPolicies } from "../../services/policy/policies.ts";
-import { type Look, nothingDisclosed, openPropertyService } from "../../services/property/properties.ts";
+import {
+  type Look,
+  nothingDisclosed,
+  openPropertyService,
+  type Seen,
+} from "../../services/property/properties.ts";
 import { follow } from "../../services/store/follower.ts";
 import { openHeads } from "../../services/store/heads.ts";
 import type { Log } from "../../services/store/log.ts";
@@ -37,6 +42,9 @@ export async function openSmallWorld(options: SmallWorldOptions = {}) {
   const witness = {
     fetched: ({ caller }: Look, node: Address, names: readonly string[]) =>
       void told.push(`${caller?.address.text ?? ""} ${node.text} ${names}`),
+    fetchedAll: async (look: Look, seen: readonly Seen[]) => {
+      for (const { node, names } of seen) witness.fetched(look, node, names);
+    },
     denied: () => undefined,
   };
   const { book } = policies;

@@ -55,7 +55,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
   const properties = openPropertyService({
     book,
     members,
-    witness: { fetched: () => undefined, denied: () => undefined },
+    witness: { fetched: () => undefined, fetchedAll: () => Promise.resolve(), denied: () => undefined },
     domain: "example.com",
     log,
     heads,
