@@ -23,6 +23,7 @@ const publicFiles = [
   "services/directory/directory.ts",
   "services/messages/messages.ts",
   "services/accounts/accounts.ts",
+  "services/work/work.ts",
 ];
 
 const services = [
@@ -35,10 +36,11 @@ const services = [
   "directory",
   "messages",
   "accounts",
+  "work",
 ];
 const faces = ["http", "push", "federation", "rvp", "mcp", "agents", "cli"];
 /** The rooms that know all others. */
-const wiring = ["services/main.ts", "services/broker.ts"];
+const wiring = ["services/main.ts", "services/broker.ts", "services/broker-options.ts"];
 /** The one file that starts what is wired: `tidings start`. */
 const starters = ["services/cli/tidings.ts"];
 /** Single files beside them, which know core/ only; others may import their types, and wiring hands in the rest. */

@@ -1,21 +1,19 @@
 // The broker: every service wired over two logs, whatever those logs stand on.
 // In: logs, a clock, settings. Out: one HTTP server that is ready to listen. Never: a process, a signal, an environment.
-import type { FastifyBaseLogger } from "fastify";
 import { openAccounts } from "./accounts/accounts.ts";
-import type { Config } from "./config.ts";
+import type { BrokerOptions } from "./broker-options.ts";
 import type { Caller } from "./core/principal.ts";
 import { openDirectory, openQuery } from "./directory/directory.ts";
 import { openForwarding } from "./forward/forwarding.ts";
 import { openGroups, openMembers } from "./groups/groups.ts";
-import { type Limits, usualLimits } from "./http/quotas.ts";
+import { usualLimits } from "./http/quotas.ts";
 import { type HttpServer, openHttp } from "./http/server.ts";
-import { type BoxLimits, openMessages } from "./messages/messages.ts";
+import { openMessages } from "./messages/messages.ts";
 import { openMeters } from "./meters.ts";
 import { openPolicies } from "./policy/policies.ts";
 import { type Look, nothingDisclosed, openPropertyService } from "./property/properties.ts";
 import { follow } from "./store/follower.ts";
 import { openHeads } from "./store/heads.ts";
-import type { Log } from "./store/log.ts";
 import {
   openDoorkeeper,
   openExplain,
@@ -26,28 +24,9 @@ import {
   openWatchers,
   openWatching,
 } from "./watch/watching.ts";
+import { openWork } from "./work/work.ts";
 
-export interface BrokerOptions extends Pick<Config, "domain" | "registration" | "origins" | "rateLimit"> {
-  readonly adminToken: string;
-  /** Facts about nodes: what watchers are fed from. */
-  readonly facts: Log;
-  /** Accounts and token hashes, which nobody is fed. */
-  readonly secrets: Log;
-  readonly now: () => number;
-  /** Names this broker in the leases that it grants; unique among the brokers on one log. */
-  readonly keeper: string;
-  readonly log: FastifyBaseLogger;
-  readonly smtp?: Config["smtp"];
-  readonly oidc?: Config["oidc"];
-  /** Others than usual, for tests. */
-  readonly limits?: Limits | undefined;
-  /** How many messages may wait; others than usual, for tests. */
-  readonly boxes?: BoxLimits | undefined;
-  /** Where the directory keeps what it can make again; in memory without it. */
-  readonly directoryFile?: string | undefined;
-  /** Why the store cannot serve, as far as its keeper knows. */
-  readonly ailments?: () => readonly string[];
-}
+export type { BrokerOptions } from "./broker-options.ts";
 
 export interface Broker extends AsyncDisposable {
   readonly http: HttpServer;
@@ -60,7 +39,7 @@ const secretsMax = 16 * 1024 * 1024;
 /** Resolves when the broker knows the log up to its end. */
 export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { domain, registration, origins, adminToken, facts, secrets, now, keeper, log } = options;
-  const { ailments = () => [], rateLimit, limits = usualLimits, boxes } = options;
+  const { ailments = () => [], rateLimit, limits = usualLimits, boxes, isAlone = false } = options;
   const onTrouble = (message: string): void => log.warn(message);
   const { registry: metrics, gauge, counter, times } = openMeters();
   const onLeaseEnded = times(
@@ -192,6 +171,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   });
 
   const { streamsOf } = watching;
+  const work = await openWork({ domain, log: options.work, isAlone, onTrouble, times: options.beats });
   const explain = openExplain({ log: facts, access, subscriptions, streamsOf, now });
 
   const directory = openDirectory({
@@ -277,6 +257,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     http,
     async [Symbol.asyncDispose]() {
       await http[Symbol.asyncDispose]();
+      await work[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
       watching[Symbol.dispose]();
       messages[Symbol.dispose]();

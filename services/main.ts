@@ -54,6 +54,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
   };
   const facts = await openJetStreamLog(nc, { ...shared, stream: "tidings", prefix: "t" });
   const secrets = await openJetStreamLog(nc, { ...shared, stream: "tidings_accounts", prefix: "a" });
+  const work = await openJetStreamLog(nc, { ...shared, stream: "tidings_work", prefix: "w" });
   const broker = stack.use(
     await openBroker({
       domain: config.domain,
@@ -66,6 +67,8 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
       directoryFile: join(dataDir, "directory.sqlite"),
       facts,
       secrets,
+      work,
+      isAlone: embedded !== undefined,
       now: steadyClock(),
       // Alone on its store it is the same keeper after a restart.
       keeper: embedded ? "embedded" : randomBytes(6).toString("base64url"),

@@ -92,10 +92,10 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
   await using stack = new AsyncDisposableStack();
   switch (stage) {
     case "memory": {
-      return await serve(stack.move(), { facts: openMemoryLog(), secrets: openMemoryLog() }, options);
+      return await serve(stack.move(), memoryLogs(), options);
     }
     case "lagging": {
-      const logs = { facts: lagging(openMemoryLog()), secrets: openMemoryLog() };
+      const logs = { ...memoryLogs(), facts: lagging(openMemoryLog()) };
       return await serve(stack.move(), logs, options);
     }
     case "jetstream": {
@@ -106,7 +106,8 @@ export async function openWorld(stage: Stage, options: WorldOptions = {}): Promi
       const shared = { replicas: 1 };
       const facts = await openJetStreamLog(nc, { ...shared, stream: "tidings", prefix: "t" });
       const secrets = await openJetStreamLog(nc, { ...shared, stream: "tidings_accounts", prefix: "a" });
-      return await serve(stack.move(), { facts, secrets }, options);
+      const work = await openJetStreamLog(nc, { ...shared, stream: "tidings_work", prefix: "w" });
+      return await serve(stack.move(), { facts, secrets, work }, options);
     }
     case "process": {
       const folder = stack.use(await temporaryFolder());
@@ -125,6 +126,7 @@ async function serve(stack: AsyncDisposableStack, logs: Logs, options: WorldOpti
     ...usual(),
     facts: through(logs.facts),
     secrets: through(logs.secrets),
+    work: through(logs.work),
     limits,
     ...settings,
   };
@@ -141,9 +143,13 @@ async function serve(stack: AsyncDisposableStack, logs: Logs, options: WorldOpti
   return Object.defineProperty(world, "neighbour", { value: neighbour });
 }
 
-type Logs = Pick<BrokerOptions, "facts" | "secrets">;
+type Logs = Pick<BrokerOptions, "facts" | "secrets" | "work">;
 
-function usual(): Omit<BrokerOptions, "facts" | "secrets"> {
+function memoryLogs(): Logs {
+  return { facts: openMemoryLog(), secrets: openMemoryLog(), work: openMemoryLog() };
+}
+
+function usual(): Omit<BrokerOptions, keyof Logs> {
   return {
     domain,
     registration: "open",

@@ -36,10 +36,10 @@ const feedMs = 25;
 
 async function late(): Promise<Pair> {
   await using stack = new AsyncDisposableStack();
-  const [facts, secrets] = [openMemoryLog(), openMemoryLog()];
+  const [facts, secrets, work] = [openMemoryLog(), openMemoryLog(), openMemoryLog()];
   const brokers: Where[] = [];
-  brokers.push({ url: await listen(stack, "early", facts, secrets) });
-  brokers.push({ url: await listen(stack, "late", lagging(facts, feedMs), secrets) });
+  brokers.push({ url: await listen(stack, "early", facts, secrets, work) });
+  brokers.push({ url: await listen(stack, "late", lagging(facts, feedMs), secrets, work) });
   return pairOf(brokers, stack.move());
 }
 
@@ -48,6 +48,7 @@ async function listen(
   keeper: string,
   facts: Log,
   secrets: Log,
+  work: Log,
 ): Promise<string> {
   const { http } = stack.use(
     await openBroker({
@@ -60,6 +61,7 @@ async function listen(
       log: pino({ level: "silent" }),
       facts,
       secrets,
+      work,
       keeper,
     }),
   );
