@@ -139,6 +139,7 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
       position,
       saving: Promise.resolve(),
       ended: Promise.resolve().then(async () => {
+        if (stop.signal.aborted) return;
         try {
           await working({
             item: item.name,
