@@ -1,7 +1,7 @@
 // Events: what a watcher is told, as CloudEvents 1.0 in structured JSON (https://github.com/cloudevents/spec, v1.0.2).
 // In: what happened. Out: one CloudEvent. Never: a decision about who may hear it.
 import type { Json } from "./json.ts";
-import type { ChangeReason, Lease, View } from "./property.ts";
+import type { Cause, ChangeReason, Lease, View } from "./property.ts";
 
 const typePrefix = "dev.tidings.";
 
@@ -14,6 +14,8 @@ export interface TidingsEvent {
   readonly time: string;
   /** W3C trace context, by the CloudEvents extension for distributed tracing. */
   readonly traceparent?: string;
+  /** How many agents reacted to each other until it came to this; absent: none. An extension attribute. */
+  readonly hops?: number;
   readonly data: { readonly [key: string]: Json };
 }
 
@@ -53,7 +55,7 @@ export interface PropertyChange {
   readonly name: string;
   readonly revision: number;
   readonly timeMs: number;
-  readonly trace?: string | undefined;
+  readonly cause?: Cause | undefined;
 }
 
 export function propertyChanged(
@@ -224,15 +226,17 @@ export function messageReceived(message: {
   readonly id: string;
   readonly node: string;
   readonly timeMs: number;
+  readonly hops?: number | undefined;
   readonly data: { readonly [key: string]: Json };
 }): TidingsEvent {
-  const { id, node, timeMs, data } = message;
+  const { id, node, timeMs, hops, data } = message;
   return {
     specversion: "1.0",
     id,
     source: `/nodes/${node}`,
     type: `${typePrefix}message.received`,
     time: timestamp(timeMs),
+    ...(hops && { hops }),
     data,
   };
 }
@@ -284,7 +288,8 @@ function propertyEvent(change: PropertyChange, type: string, data: { [key: strin
     subject: change.name,
     type: `${typePrefix}${type}`,
     time: timestamp(change.timeMs),
-    ...(change.trace !== undefined && { traceparent: change.trace }),
+    ...(change.cause?.trace !== undefined && { traceparent: change.cause.trace }),
+    ...(change.cause?.hops && { hops: change.cause.hops }),
     data,
   };
 }

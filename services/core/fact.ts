@@ -23,8 +23,8 @@ export interface TypeFact {
 /** A fact that says that something is no more; the log forgets it after the resume window. */
 export const tombstoneSeconds = 7 * 24 * 3600;
 
-/** A reason, a keeper's name and a past, and room for both to grow. */
-const tombstoneLengthMax = 150;
+/** A reason, a keeper's name, a past and a cause, and room for them to grow. */
+const tombstoneLengthMax = 240;
 
 interface WireView {
   v: Json;
@@ -46,6 +46,8 @@ interface WireProperty {
   k: string;
   /** W3C trace context. */
   tp?: string;
+  /** Reactions of agents that it came from. */
+  h?: number;
 }
 
 export function encodeProperty(state: PropertyState): string {
@@ -53,7 +55,8 @@ export function encodeProperty(state: PropertyState): string {
   if (state.revision !== 0) wire.r = state.revision;
   if (state.born !== 0) wire.c = state.born;
   if (state.past) wire.p = [state.past.born, state.past.ended];
-  if (state.trace !== undefined) wire.tp = state.trace;
+  if (state.cause?.trace !== undefined) wire.tp = state.cause.trace;
+  if (state.cause?.hops) wire.h = state.cause.hops;
   if (state.rest) wire.rest = viewToWire(state.rest);
   if (state.views.size > 0) {
     wire.views = Object.fromEntries([...state.views].map(([name, view]) => [`=${name}`, viewToWire(view)]));
@@ -64,10 +67,11 @@ export function encodeProperty(state: PropertyState): string {
 export function decodeProperty(body: string, position: number): PropertyState {
   const wire = JSON.parse(body) as WireProperty;
   const views = wire.views === undefined ? noViews : viewsFromWire(wire.views, position);
-  const { r: revision = position, c: born = position, why: reason, k: keeper, tp: trace } = wire;
+  const { r: revision = position, c: born = position, why: reason, k: keeper, tp: trace, h: hops } = wire;
   const rest = wire.rest && viewFromWire(wire.rest, position);
   const past = wire.p && { born: wire.p[0], ended: wire.p[1] };
-  return { views, rest, revision, reason, born, past, keeper, trace };
+  const cause = trace === undefined && hops === undefined ? undefined : { trace, hops };
+  return { views, rest, revision, reason, born, past, keeper, cause };
 }
 
 function viewsFromWire(wire: Record<string, WireView>, position: number): Map<string, View> {

@@ -70,6 +70,8 @@ export const noDecisions: Decisions = {
 export interface Inquirer {
   /** The account; undefined for a caller without a token. */
   readonly address: string | undefined;
+  /** The agent that asks for it: what is decided about the agent itself goes first, and a block of either holds. */
+  readonly agent?: string | undefined;
   /** Names of its own properties that it discloses to the owner. */
   readonly disclosed: { has(name: string): boolean };
 }
@@ -141,7 +143,7 @@ export function judge(inquiry: Inquiry): Verdict {
 /** What would hold without any block. */
 export function unblocked(inquiry: Inquiry): Verdict {
   const { decisions, inquirer } = inquiry;
-  const answer = inquirer.address === undefined ? undefined : decisions.answers.get(inquirer.address);
+  const answer = answerTo(decisions, inquirer);
   if (answer?.decision === "polite") return { is: "absent", ground: { answer: "polite" } };
   const isAllowed = answer?.decision === "allow";
   if (isAllowed && answer.properties && isOfAnswer(inquiry, answer.properties)) {
@@ -159,17 +161,23 @@ export function blockOf({
 }: Pick<Inquiry, "decisions" | "inquirer" | "isMember">): [who: string, block: Block] | undefined {
   const { blocks } = decisions;
   if (blocks.size === 0) return undefined;
-  const { address } = inquirer;
+  const { address, agent } = inquirer;
   if (address === undefined) return entry(blocks, "anonymous");
-  const own = entry(blocks, address);
+  const own = (agent !== undefined && entry(blocks, agent)) || entry(blocks, address);
   if (own) return own;
   for (const one of blocks) if (isGroup(one[0]) && isMember(one[0], address)) return one;
   return entry(blocks, domainOf(address));
 }
 
 /** Where something last changed that decides what this party sees of the owner, blocks aside. */
-export function changedFor({ changed, answers }: Decisions, address: string | undefined): number {
-  return Math.max(changed, (address !== undefined && answers.get(address)?.position) || 0);
+export function changedFor({ changed, answers }: Decisions, { address = "", agent = "" }: Party): number {
+  return Math.max(changed, answers.get(address)?.position ?? 0, answers.get(agent)?.position ?? 0);
+}
+
+type Party = Pick<Inquirer, "address" | "agent">;
+
+function answerTo({ answers }: Decisions, { address = "", agent = "" }: Party): Answer | undefined {
+  return answers.get(agent) ?? answers.get(address);
 }
 
 /** Whether what a party may watch of an owner has grown from one set of decisions to another. */
@@ -183,7 +191,7 @@ function grantsOf(inquiry: Inquiry): readonly string[] {
   const { decisions, inquirer } = inquiry;
   if (inquirer.address === inquiry.owner) return ["*"];
   if (blockOf(inquiry)) return [];
-  const answer = inquirer.address === undefined ? undefined : decisions.answers.get(inquirer.address);
+  const answer = answerTo(decisions, inquirer);
   if (answer?.decision === "polite") return [];
   const grants = answer?.decision === "allow" && answer.properties ? [...answer.properties] : [];
   if (decisions.rules === undefined) {
@@ -238,10 +246,10 @@ function isOfAnswer({ right, name }: Inquiry, properties: readonly string[]): bo
 }
 
 function isMeant(who: string, { decisions, inquirer, isMember }: Inquiry): boolean {
-  const { address } = inquirer;
+  const { address, agent } = inquirer;
   if (who === "anyone") return true;
   if (address === undefined) return false;
-  if (who === "authenticated" || who === address) return true;
+  if (who === "authenticated" || who === address || who === agent) return true;
   if (who === "contacts") return isContact(decisions, address);
   return who.startsWith("@") ? who === domainOf(address) : isMember(who, address);
 }

@@ -11,11 +11,18 @@ export const rights: readonly Right[] = ["read", "write", "watch", "message", "a
 export interface Principal {
   readonly address: Address;
   readonly kind: NodeKind;
+  /** The agent that acts for it: notices, blocks and what it writes name this one. */
+  readonly agent?: Address | undefined;
   /** Such as `read` or `write:travel`. */
   readonly scopes: readonly string[];
   readonly tokenId: string;
   /** When the token ends, in ms since 1970; absent: it does not end by itself. */
   readonly expiresMs?: number | undefined;
+}
+
+/** Whom others see. */
+export function actorOf({ address, agent }: Pick<Principal, "address" | "agent">): Address {
+  return agent ?? address;
 }
 
 /** Nobody in particular: a caller without a token. */

@@ -37,8 +37,8 @@ export interface PropertyState {
   readonly born: number;
   /** It had been there before, and gone: whoever left off in between knew it. */
   readonly past?: Past | undefined;
-  /** The W3C trace context of the request that made the last change, where it had one. */
-  readonly trace?: string | undefined;
+  /** What the last change came from, where that is known. */
+  readonly cause?: Cause | undefined;
   /** The broker that granted the newest lease: it sweeps first, so that brokers do not sweep against each other. */
   readonly keeper: string;
 }
@@ -49,12 +49,20 @@ export interface Past {
   readonly ended: number;
 }
 
+/** What a change came from. */
+export interface Cause {
+  /** The W3C trace context of the request. */
+  readonly trace?: string | undefined;
+  /** How many agents reacted to each other until it came to this. */
+  readonly hops?: number | undefined;
+}
+
 export interface SetWish {
   readonly view: string;
   readonly value: Json;
   readonly by: string;
   readonly lease?: { readonly id: string; readonly seconds: number; readonly default?: Json };
-  readonly trace?: string | undefined;
+  readonly cause?: Cause | undefined;
 }
 
 /** One for all properties that have none: thousands of leases may end together. */
@@ -108,7 +116,7 @@ export function setView(
   const isNew = state === undefined || visible(state) === undefined;
   const born = isNew ? 0 : state.born;
   const past = state && isNew ? pastOf(state) : state?.past;
-  return { views, rest, revision: 0, reason: "set", born, past, keeper, trace: wish.trace };
+  return { views, rest, revision: 0, reason: "set", born, past, keeper, cause: wish.cause };
 }
 
 function pastOf({ born, past, revision }: PropertyState): Past {
@@ -120,16 +128,18 @@ export function removeView(
   state: PropertyState | undefined,
   view: string | undefined,
   keeper: string,
+  cause?: Cause,
 ): PropertyState | undefined {
   if (visible(state) === undefined || state === undefined) return undefined;
   const { born, past } = state;
-  if (view === undefined) return { views: noViews, revision: 0, reason: "deleted", born, past, keeper };
+  if (view === undefined)
+    return { views: noViews, revision: 0, reason: "deleted", born, past, keeper, cause };
   if (!state.views.has(view)) return undefined;
   const views = new Map(state.views);
   views.delete(view);
   const next: PropertyState = { ...state, views, keeper };
   if (visible(next) === visible(state)) return next;
-  return { ...next, trace: undefined, revision: 0, reason: visible(next) === undefined ? "deleted" : "set" };
+  return { ...next, cause, revision: 0, reason: visible(next) === undefined ? "deleted" : "set" };
 }
 
 /** Ends every lease whose time has come; undefined when none has. */
@@ -174,11 +184,11 @@ export function renewLease(
 
 /** Replaces the zeros by the position that the fact got. */
 export function settleRevisions(state: PropertyState, position: number): PropertyState {
-  const { rest, reason, past, keeper, trace } = state;
+  const { rest, reason, past, keeper, cause } = state;
   const revision = state.revision === 0 ? position : state.revision;
   const views = settledViews(state.views, position);
   const born = state.born === 0 ? position : state.born;
-  return { views, rest: rest && settledView(rest, position), revision, reason, born, past, keeper, trace };
+  return { views, rest: rest && settledView(rest, position), revision, reason, born, past, keeper, cause };
 }
 
 function settledViews(views: PropertyState["views"], position: number): PropertyState["views"] {
@@ -217,5 +227,5 @@ function endViews(
   const next: PropertyState = { ...state, views: views.size === 0 ? noViews : views, rest, keeper };
   // Another device's newer view hides the end of this one.
   if (visible(next) === visible(state)) return next;
-  return { ...next, trace: undefined, revision: 0, reason: "expired" };
+  return { ...next, cause: undefined, revision: 0, reason: "expired" };
 }

@@ -2,20 +2,25 @@
 // In: header texts. Out: conditions and keys. Never: a condition that is ignored because it could not be read.
 import type { FastifyRequest } from "fastify";
 import { Refusal } from "../core/refusal.ts";
-import type { Condition, OnceKey, Terms } from "../property/properties.ts";
+import type { Cause, Condition, OnceKey, Terms } from "../property/properties.ts";
 
 const tracePattern = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+/** How many agents reacted to each other before this request. */
+const hopsPattern = /^\d{1,3}$/;
 const entityTag = /^"(\d{1,15})"$/;
 
 /** `If-Match: "17"` or `*`; `If-None-Match: *`; `Idempotency-Key`. */
 export function termsOf(request: FastifyRequest): Terms {
-  return { condition: conditionOf(request), once: onceOf(request), trace: traceOf(request) };
+  return { condition: conditionOf(request), once: onceOf(request), cause: causeOf(request) };
 }
 
-/** W3C Trace Context §3.2; what does not fit is nobody's trace, and no reason to refuse. */
-export function traceOf({ headers }: FastifyRequest): string | undefined {
-  const { traceparent } = headers;
-  return typeof traceparent === "string" && tracePattern.test(traceparent) ? traceparent : undefined;
+/** Where the request says that it comes from; what cannot be read says nothing, and is no reason to refuse. */
+export function causeOf({ headers }: FastifyRequest): Cause | undefined {
+  const { traceparent, "tidings-hops": given } = headers;
+  // W3C Trace Context §3.2.
+  const trace = typeof traceparent === "string" && tracePattern.test(traceparent) ? traceparent : undefined;
+  const hops = typeof given === "string" && hopsPattern.test(given) ? Number(given) : undefined;
+  return trace === undefined && hops === undefined ? undefined : { trace, hops };
 }
 
 function conditionOf({ headers }: FastifyRequest): Condition | undefined {

@@ -6,7 +6,7 @@ import { MessagePost, Messages as MessagesShape, Sent } from "../../schemas/wire
 import { parseAddress } from "../core/address.ts";
 import type { Principal } from "../core/principal.ts";
 import type { MessageFields, Messages } from "../messages/messages.ts";
-import { onceOf } from "./conditions.ts";
+import { causeOf, onceOf } from "./conditions.ts";
 import { lookOf, type Reader, revealQuery } from "./look.ts";
 import { describe } from "./route.ts";
 
@@ -66,7 +66,7 @@ export function messageRoutes(
       const caller = request.caller as Principal;
       const to = parseAddress(request.params.to);
       const { disclosed } = await lookOf(caller, request.query.reveal, reader);
-      const terms = { once: onceOf(request), disclosed };
+      const terms = { once: onceOf(request), disclosed, hops: causeOf(request)?.hops };
       return reply.code(202).send(await messages.send(caller, to, request.body as MessageFields, terms));
     },
   );

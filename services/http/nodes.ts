@@ -10,7 +10,7 @@ import { type NodeKind, type Principal, requireScope } from "../core/principal.t
 import { Refusal } from "../core/refusal.ts";
 import type { Forwarding } from "../forward/forwarding.ts";
 import { type NodeShape, type PropertyService, requireOwner } from "../property/properties.ts";
-import { onceOf, refuseConditions, traceOf } from "./conditions.ts";
+import { causeOf, onceOf, refuseConditions } from "./conditions.ts";
 import { movedAnswer, requireHere } from "./forwards.ts";
 import { lookOf, revealQuery } from "./look.ts";
 import type { Lookups } from "./lookups.ts";
@@ -108,7 +108,7 @@ export function nodeRoutes(app: FastifyInstance, { properties, lookups, forwardi
       const node = parseAddress(request.params.address);
       return await patch(writer, request.caller as Principal, node, request.body, {
         once: onceOf(request),
-        trace: traceOf(request),
+        cause: causeOf(request),
       });
     },
   );

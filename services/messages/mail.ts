@@ -233,7 +233,14 @@ function arrivedOf(fact: Fact, letter: Letter): Arrived {
       const message = messageOf(fact);
       if (message?.content === undefined) throw new Error(`${id} has nothing that could be told`);
       const data = messageShape(id, to, message, message.content);
-      return messageReceived({ id, node: to, timeMs, data: data as unknown as { [key: string]: Json } });
+      const { hops } = message;
+      return messageReceived({
+        id,
+        node: to,
+        timeMs,
+        hops,
+        data: data as unknown as { [key: string]: Json },
+      });
     },
   };
 }

@@ -30,6 +30,8 @@ export interface Message {
   readonly interest: string | undefined;
   /** Names of its own properties that the sender disclosed to the recipient. */
   readonly revealed: readonly string[];
+  /** Reactions of agents that it came from. */
+  readonly hops?: number | undefined;
 }
 
 interface Wire extends Partial<Content> {
@@ -40,6 +42,7 @@ interface Wire extends Partial<Content> {
   interest?: string;
   reveal?: readonly string[];
   dropped?: true;
+  hops?: number;
 }
 
 /** As a recipient is told of it, and as it is listed. */
@@ -66,6 +69,7 @@ export function messageBody(to: string, message: Message, content: Content): str
   const wire: Wire = { from, expires, bytes };
   if (interest !== undefined) wire.interest = interest;
   if (revealed.length > 0) wire.reveal = revealed;
+  if (message.hops) wire.hops = message.hops;
   const body = JSON.stringify({ ...wire, to, ...content });
   if (message.content) return body;
   const bare = JSON.stringify({ from, expires, bytes, interest, dropped: true, filling: "" });
@@ -76,7 +80,7 @@ export function messageBody(to: string, message: Message, content: Content): str
 export const messageOf = oncePerFact(({ body }): Message | undefined => {
   const wire = JSON.parse(body) as Partial<Wire>;
   if (wire.from === undefined) return undefined;
-  const { from, expires, bytes, interest, reveal = [], dropped, to, ...content } = wire as Wire;
+  const { from, expires, bytes, interest, reveal = [], dropped, to, hops, ...content } = wire as Wire;
   return {
     from,
     expiresMs: expires,
@@ -84,6 +88,7 @@ export const messageOf = oncePerFact(({ body }): Message | undefined => {
     content: dropped ? undefined : (content as Content),
     interest,
     revealed: reveal,
+    hops,
   };
 });
 

@@ -3,7 +3,7 @@
 import { type Address, parseAddress, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import { refusalOf } from "../core/policy.ts";
-import { type Principal, rights } from "../core/principal.ts";
+import { actorOf, type Principal, rights } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Access, Audience, Look } from "../property/properties.ts";
@@ -63,7 +63,7 @@ export function openRights({ access, members, isGroup, now }: RightsDeps): Right
 
   return {
     admit(who, disclosed, to) {
-      const sender = who.address.text;
+      const sender = actorOf(who).text;
       const owner = rootOf(to).text;
       if (access.blocks(sender, owner)) {
         throw new Refusal("forbidden", "You have blocked this party: nothing of yours reaches it.");
@@ -71,7 +71,7 @@ export function openRights({ access, members, isGroup, now }: RightsDeps): Right
       const look = { caller: { ...who, scopes: rights }, via: "", disclosed };
       const verdict = access.judge(look, to, "", "message");
       if (verdict.is === "granted") return "taken";
-      if (!access.blocks(owner, sender) && members.has(to.text, sender)) return "taken";
+      if (!access.blocks(owner, sender) && members.has(to.text, who.address.text)) return "taken";
       const refusal = refusalOf(verdict);
       if (refusal) throw refusal;
       return "dropped";
@@ -97,6 +97,13 @@ export function openRights({ access, members, isGroup, now }: RightsDeps): Right
 
 /** The sender by itself, without the token that it came with. */
 function lookOf(sender: string, revealed: readonly string[]): Look {
-  const caller: Principal = { address: parseAddress(sender), kind: "person", scopes: rights, tokenId: "" };
+  const actor = parseAddress(sender);
+  const caller: Principal = {
+    address: rootOf(actor),
+    agent: actor.path.length === 0 ? undefined : actor,
+    kind: "person",
+    scopes: rights,
+    tokenId: "",
+  };
   return { caller, via: "message", disclosed: new Map(revealed.map((name) => [name, null])) };
 }

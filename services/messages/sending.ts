@@ -3,7 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
-import { type Principal, requireScope } from "../core/principal.ts";
+import { actorOf, type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Forwarding } from "../forward/forwarding.ts";
 import { type OnceKey, onceAnswer, onceAppend, onceSubject } from "../property/properties.ts";
@@ -19,6 +19,8 @@ export interface SendTerms {
   readonly once?: OnceKey | undefined;
   /** Values of its own properties that the sender discloses, by name. */
   readonly disclosed?: ReadonlyMap<string, Json> | undefined;
+  /** Reactions of agents that it comes from. */
+  readonly hops?: number | undefined;
 }
 
 export type Send = (
@@ -104,7 +106,7 @@ export function openSending(deps: SendDeps): Send {
     }
   }
 
-  return async (who, given, fields, { once, disclosed = new Map() } = {}) => {
+  return async (who, given, fields, { once, disclosed = new Map(), hops } = {}) => {
     requireScope(who, "message");
     const wish = parseMessageWish(fields);
     if (given.domain !== domain) {
@@ -119,7 +121,8 @@ export function openSending(deps: SendDeps): Send {
       await follower.caughtUp();
       const { to, isTaken } = await recipientOf(who, disclosed, given);
       const message: Message = {
-        from: who.address.text,
+        from: actorOf(who).text,
+        hops,
         expiresMs: Math.floor(now() + wish.keepMs),
         bytes: wish.bytes,
         content: isTaken ? wish.content : undefined,

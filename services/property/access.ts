@@ -51,7 +51,7 @@ export interface Access {
   /** The same answer whether the node exists or not. @throws Refusal `forbidden` */
   requireWrite(who: Principal, owner: Address, name: string): void;
   mayWrite(who: Principal, owner: Address, name: string): boolean;
-  /** Whether an account has shut another one out, politely or not. */
+  /** Whether an account has shut another one out, or an agent, politely or not. */
   blocks(account: string, who: string): boolean;
   /** Since when a block hides what would be granted; undefined when none does. */
   hiddenSince(look: Look, owner: Address, name: string): number | undefined;
@@ -152,13 +152,13 @@ export function openAccess(
     },
     mayWrite,
     blocks(account, who) {
-      const decisions = book.of(account);
-      if (decisions === noDecisions || who === account) return false;
-      if (decisions.answers.get(who)?.decision === "polite") return true;
-      return (
-        blockOf({ decisions, inquirer: { address: who, disclosed: nothingDisclosed }, isMember }) !==
-        undefined
-      );
+      const [owner, party] = [rootOfText(account), rootOfText(who)];
+      const decisions = book.of(owner);
+      if (decisions === noDecisions || party === owner) return false;
+      const isPolite = (one: string): boolean => decisions.answers.get(one)?.decision === "polite";
+      if (isPolite(who) || isPolite(party)) return true;
+      const inquirer = { address: party, agent: who, disclosed: nothingDisclosed };
+      return blockOf({ decisions, inquirer, isMember }) !== undefined;
     },
     hiddenSince(look, owner, name) {
       const inquiry = inquiryOf(look, owner, name, "watch");
@@ -166,7 +166,7 @@ export function openAccess(
       return block && unblocked(inquiry).is === "granted" ? block[1].position : undefined;
     },
     hasChanged({ caller }, owner, since) {
-      const decided = changedFor(book.of(rootOf(owner).text), caller?.address.text);
+      const decided = changedFor(book.of(rootOf(owner).text), partyOf(caller));
       return Math.max(decided, visibilities.changed(owner)) > since;
     },
     hasLifted: (owner, since) => book.of(rootOf(owner).text).lifted > since,
@@ -186,7 +186,17 @@ export function openAccess(
 }
 
 function inquirerOf({ caller, disclosed }: Look): Inquirer {
-  return { address: caller?.address.text, disclosed };
+  return { ...partyOf(caller), disclosed };
+}
+
+function partyOf(caller: Caller): Pick<Inquirer, "address" | "agent"> {
+  return { address: caller?.address.text, agent: caller?.agent?.text };
+}
+
+/** The account of whoever has this address. */
+function rootOfText(text: string): string {
+  const end = text.indexOf("/");
+  return end < 0 ? text : text.slice(0, end);
 }
 
 /** Whether the caller's token reaches this name; without a name, anything at all. */

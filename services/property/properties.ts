@@ -17,6 +17,7 @@ import { openTypes, type Types } from "./types.ts";
 import type { Visibilities } from "./visibilities.ts";
 import { openWriter, type Writer } from "./writer.ts";
 
+export type { Cause } from "../core/property.ts";
 export {
   type Access,
   type Audience,

@@ -5,6 +5,7 @@ import { type Address, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import { requireLeaseSeconds } from "../core/lease-bounds.ts";
 import type { Principal } from "../core/principal.ts";
+import type { Cause } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { OnceKey } from "./once.ts";
 
@@ -29,8 +30,7 @@ export interface Condition {
 export interface Terms {
   readonly condition?: Condition | undefined;
   readonly once?: OnceKey | undefined;
-  /** The W3C trace context of the request. */
-  readonly trace?: string | undefined;
+  readonly cause?: Cause | undefined;
 }
 
 const valueBytesMax = 64 * 1024;

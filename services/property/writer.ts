@@ -2,8 +2,15 @@
 // In: a principal's wishes, parsed. Out: answers whose revisions are durable. Never: an answer before the log has it.
 
 import type { Address, PropertyName } from "../core/address.ts";
-import { type Principal, requireScope } from "../core/principal.ts";
-import { type PropertyState, removeView, type SetWish, setView, visible } from "../core/property.ts";
+import { actorOf, type Principal, requireScope } from "../core/principal.ts";
+import {
+  type Cause,
+  type PropertyState,
+  removeView,
+  type SetWish,
+  setView,
+  visible,
+} from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
@@ -60,6 +67,11 @@ interface Touch {
   readonly sets: boolean;
   /** The next state, or undefined when it stays as it is. */
   readonly next: (state: PropertyState | undefined, nowMs: number) => PropertyState | undefined;
+}
+
+interface RemoveHow {
+  readonly view?: string | undefined;
+  readonly cause?: Cause | undefined;
 }
 
 export function openWriter(deps: WriterDeps): Writer {
@@ -156,7 +168,7 @@ export function openWriter(deps: WriterDeps): Writer {
     name: PropertyName,
     wish: ValueWish,
     at: string,
-    trace: string | undefined,
+    cause: Cause | undefined,
   ): Promise<Touch> {
     requireScope(who, "write", name);
     requireSize(wish.value, `${at}/value`);
@@ -169,8 +181,8 @@ export function openWriter(deps: WriterDeps): Writer {
     const set: SetWish = {
       view: wish.view ?? "",
       value: wish.value,
-      by: who.address.text,
-      trace,
+      by: actorOf(who).text,
+      cause,
       ...(lease && { lease }),
     };
     return {
@@ -186,16 +198,21 @@ export function openWriter(deps: WriterDeps): Writer {
     };
   }
 
-  function removeTouch(who: Principal, node: Address, name: PropertyName, view?: string): Touch {
+  function removeTouch(
+    who: Principal,
+    node: Address,
+    name: PropertyName,
+    { view, cause }: RemoveHow = {},
+  ): Touch {
     requireScope(who, "write", name);
     const subject = subjectOf(node, "property", name);
-    return { name, subject, sets: false, next: (state) => removeView(state, view, keeper) };
+    return { name, subject, sets: false, next: (state) => removeView(state, view, keeper, cause) };
   }
 
   return {
     async set(who, node, name, wish, terms = {}) {
       access.requireWrite(who, node, name);
-      const touch = await setTouch(who, node, name, wish, "", terms.trace);
+      const touch = await setTouch(who, node, name, wish, "", terms.cause);
       const { changed, created } = await apply(who, node, [touch], terms);
       return { property: changed[0] as PropertyShape, created };
     },
@@ -203,20 +220,20 @@ export function openWriter(deps: WriterDeps): Writer {
       for (const name of [...set.keys(), ...remove]) access.requireWrite(who, node, name);
       const touches: Touch[] = [];
       for (const [name, wish] of set)
-        touches.push(await setTouch(who, node, name, wish, `/set/${name}`, terms.trace));
+        touches.push(await setTouch(who, node, name, wish, `/set/${name}`, terms.cause));
       for (const name of remove) {
         if (set.has(name)) {
           throw new Refusal("bad-request", `${name} is both set and removed.`, [
             { pointer: "/remove", detail: "must not name what is set" },
           ]);
         }
-        touches.push(removeTouch(who, node, name));
+        touches.push(removeTouch(who, node, name, { cause: terms.cause }));
       }
       return await apply(who, node, touches, terms);
     },
     async remove(who, node, name, view, terms = {}) {
       access.requireWrite(who, node, name);
-      await apply(who, node, [removeTouch(who, node, name, view)], terms);
+      await apply(who, node, [removeTouch(who, node, name, { view, cause: terms.cause })], terms);
     },
   };
 }

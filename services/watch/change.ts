@@ -42,7 +42,7 @@ export interface ChangeDeps {
 
 export function propertyChange(fact: Fact, address: Address, name: string, deps: ChangeDeps): Change {
   const state = stateOf(fact);
-  const { revision, reason, born, past, trace } = state;
+  const { revision, reason, born, past, cause } = state;
   const view = visible(state);
   const change = { epoch: deps.epoch, node: address.text, name, revision };
   return {
@@ -57,11 +57,11 @@ export function propertyChange(fact: Fact, address: Address, name: string, deps:
     isThere: view !== undefined,
     audience: deps.audience(address, name),
     event(when) {
-      if (view === undefined) return propertyRemoved({ ...change, timeMs: fact.timeMs }, reason);
+      if (view === undefined) return propertyRemoved({ ...change, timeMs: fact.timeMs, cause }, reason);
       const why = when === "snapshot" ? "snapshot" : reason === "expired" ? "expired" : "set";
       // What a snapshot shows was caused by whoever asked for it.
-      const caused = when === "snapshot" ? undefined : trace;
-      return propertyChanged({ ...change, timeMs: view.updatedMs, trace: caused }, view, why);
+      const caused = when === "snapshot" ? { hops: cause?.hops } : cause;
+      return propertyChanged({ ...change, timeMs: view.updatedMs, cause: caused }, view, why);
     },
   };
 }

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import type { Address } from "../core/address.ts";
 import type { Verdict } from "../core/policy.ts";
+import { actorOf } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Access } from "../property/properties.ts";
 import type { Notices, Watched } from "./notices.ts";
@@ -70,7 +71,7 @@ export function openDoorkeeper({ access, notices }: DoorkeeperDeps): Doorkeeper 
       const { noticeId, look, target } = watch;
       if (noticeId === undefined || look.caller === undefined) return;
       watch.noticeId = undefined;
-      notices.ended(target.node, look.caller.address.text, noticeId);
+      notices.ended(target.node, actorOf(look.caller).text, noticeId);
     },
     ended: (node, watcher, id, isBack) => notices.ended(node, watcher.text, id, isBack),
   };

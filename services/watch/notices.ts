@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { type Address, rootOf } from "../core/address.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
+import { actorOf } from "../core/principal.ts";
 import { after, type Soon } from "../core/soon.ts";
 import type { Look, Seen } from "../property/properties.ts";
 import { nodeOf } from "../store/decoded.ts";
@@ -93,7 +94,7 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     said: Pick<WatcherFact, "state" | "properties" | "subscription" | "count">,
     { isKept = false, isNew = false, said: known }: PutOptions = {},
   ): Promise<void> {
-    const watcher = look.caller?.address.text ?? anonymous;
+    const watcher = look.caller ? actorOf(look.caller).text : anonymous;
     const subject = watcherSubject(node, watcher, key);
     const verified = look.caller && (await verify(look.caller.address));
     for (let round = 0; round < roundsMax; round++) {
@@ -162,7 +163,7 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     const telling: Promise<void>[] = [];
     let count = 1;
     for (const name of names) {
-      const key = `${state} ${look.caller?.address.text ?? ""} ${node.text} ${name}`;
+      const key = `${state} ${look.caller ? actorOf(look.caller).text : ""} ${node.text} ${name}`;
       const last = recent.get(key);
       if (last && nowMs - last.atMs < fetchedMs) {
         last.count++;
@@ -259,7 +260,7 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
     async fetchedAll(look, seen) {
       const { caller } = look;
       const others = seen.filter(({ node }) => !isOwner(look, node));
-      const said = caller && (await saidTo(caller.address.text, others));
+      const said = caller && (await saidTo(actorOf(caller).text, others));
       for (const { node, names } of others) if (!caller) this.fetched(look, node, names);
       if (caller)
         await Promise.all(others.map(({ node, names }) => tell(look, node, names, "fetched", said)));
