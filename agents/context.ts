@@ -43,8 +43,8 @@ export interface Fetched {
   /** 200 to 299. */
   readonly ok: boolean;
   readonly headers: { readonly [name: string]: string };
+  /** At most 1 MiB of text. */
   readonly body: string;
-  json(): Json;
 }
 
 type Say = (text: string, data?: Json) => void;
@@ -71,8 +71,10 @@ export interface Context<Config = object> {
   find(query: FindWish): Promise<readonly FoundNode[]>;
   /** What the agent keeps from run to run, by key. */
   readonly state: {
-    get<T extends Json = Json>(key: string): Promise<T | undefined>;
-    set(key: string, value: Json): Promise<void>;
+    /** `T` is what the agent kept there: nobody else writes it. */
+    get<T = Json>(key: string): Promise<T | undefined>;
+    /** What is JSON. */
+    set(key: string, value: unknown): Promise<void>;
     delete(key: string): Promise<void>;
   };
   /**
@@ -88,7 +90,7 @@ export interface Context<Config = object> {
   readonly log: { readonly debug: Say; readonly info: Say; readonly warn: Say; readonly error: Say };
 }
 
-const markMax = 128;
+const markMax = 255;
 /** Which step a call is made in. */
 const steps = new AsyncLocalStorage<string>();
 
@@ -181,7 +183,7 @@ export function openContext<Config>({ port, run, who, config, signal, now }: Con
     },
     find: (query) => call("find", query),
     state: {
-      get: async <T extends Json>(key: string) => {
+      get: async <T>(key: string) => {
         requireMark("key of the state", key);
         return (await call("recallState", { key })) as T | undefined;
       },
@@ -231,7 +233,7 @@ function requestOf(url: string, options: FetchOptions, keyOf: (what: "fetch", ab
 }
 
 function fetched({ status, headers, body }: Calls["fetch"]["gives"]): Fetched {
-  return { status, ok: status >= 200 && status < 300, headers, body, json: () => JSON.parse(body) };
+  return { status, ok: status >= 200 && status < 300, headers, body };
 }
 
 function requireMark(what: string, name: unknown): void {

@@ -1,6 +1,6 @@
 // Events: what a handler hears, one type for each thing that can happen.
 // In: a CloudEvent as the broker sends it. Out: the event, or nothing where no agent can listen to it. Never: a decision about who wants it.
-import type { Json } from "./port.ts";
+import type { Json, Property } from "./port.ts";
 
 interface Happening {
   /** The same when it is told again. */
@@ -76,7 +76,8 @@ export interface WatcherEvent extends Happening {
 /** `node` has come to match the agent's query, or has ceased to. */
 export interface MatchEvent extends Happening {
   readonly type: "match.entered" | "match.left";
-  readonly properties: { readonly [name: string]: unknown };
+  /** What the agent may read of it; nothing of a node that has left. */
+  readonly properties: { readonly [name: string]: Property };
 }
 
 /** `node` is the group. */
