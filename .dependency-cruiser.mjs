@@ -15,6 +15,7 @@ const storeForFaces = ["services/store/log.ts"];
 /** The one public file of each service. */
 const publicFiles = [
   "services/expression/expression.ts",
+  "services/egress/egress.ts",
   "services/groups/groups.ts",
   "services/policy/policies.ts",
   "services/forward/forwarding.ts",
@@ -28,6 +29,7 @@ const publicFiles = [
 
 const services = [
   "expression",
+  "egress",
   "groups",
   "policy",
   "forward",
