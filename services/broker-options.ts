@@ -4,6 +4,7 @@ import type { FastifyBaseLogger } from "fastify";
 import type { Config } from "./config.ts";
 import type { Limits } from "./http/quotas.ts";
 import type { BoxLimits } from "./messages/messages.ts";
+import type { PushTimes } from "./push/push.ts";
 import type { Log } from "./store/log.ts";
 import type { BeatTimes } from "./work/work.ts";
 
@@ -29,6 +30,10 @@ export interface BrokerOptions extends Pick<Config, "domain" | "registration" | 
   readonly limits?: Limits | undefined;
   /** How many messages may wait; others than usual, for tests. */
   readonly boxes?: BoxLimits | undefined;
+  /** Webhooks may lead to loopback and private addresses. */
+  readonly webhookAllowPrivate?: boolean | undefined;
+  /** When webhooks are tried again; others than usual, for tests. */
+  readonly push?: PushTimes | undefined;
   /** Where the directory keeps what it can make again; in memory without it. */
   readonly directoryFile?: string | undefined;
   /** Why the store cannot serve, as far as its keeper knows. */

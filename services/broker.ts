@@ -1,9 +1,11 @@
 // The broker: every service wired over two logs, whatever those logs stand on.
 // In: logs, a clock, settings. Out: one HTTP server that is ready to listen. Never: a process, a signal, an environment.
 import { openAccounts } from "./accounts/accounts.ts";
+import { brokerReadings, brokerTimes } from "./broker-meters.ts";
 import type { BrokerOptions } from "./broker-options.ts";
 import type { Caller } from "./core/principal.ts";
 import { openDirectory, openQuery } from "./directory/directory.ts";
+import { openEgress } from "./egress/egress.ts";
 import { openForwarding } from "./forward/forwarding.ts";
 import { openGroups, openMembers } from "./groups/groups.ts";
 import { usualLimits } from "./http/quotas.ts";
@@ -12,12 +14,15 @@ import { openMessages } from "./messages/messages.ts";
 import { openMeters } from "./meters.ts";
 import { openPolicies } from "./policy/policies.ts";
 import { type Look, nothingDisclosed, openPropertyService } from "./property/properties.ts";
+import { openPush } from "./push/push.ts";
 import { follow } from "./store/follower.ts";
 import { openHeads } from "./store/heads.ts";
 import {
   openDoorkeeper,
   openExplain,
   openHistory,
+  openHooked,
+  openHooks,
   openNotices,
   openStanding,
   openSubscriptions,
@@ -41,19 +46,13 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { domain, registration, origins, adminToken, facts, secrets, now, keeper, log } = options;
   const { ailments = () => [], rateLimit, limits = usualLimits, boxes, isAlone = false } = options;
   const onTrouble = (message: string): void => log.warn(message);
-  const { registry: metrics, gauge, counter, times } = openMeters();
-  const onLeaseEnded = times(
-    "tidings_lease_end_late_seconds",
-    "How late leases were ended.",
-    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5],
-  );
-  const onSent = times(
-    "tidings_store_to_send_seconds",
-    "From the time that an event was stored until it was handed to a stream's transport.",
-    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
-  );
+  const meters = openMeters();
+  const { onLeaseEnded, onSent, onAttempt } = brokerTimes(meters);
   let feedLagMs = 0;
 
+  const work = await openWork({ domain, log: options.work, isAlone, onTrouble, times: options.beats });
+  const secretsEnd = await secrets.end();
+  // From here on nothing is waited for until all that follow the log listen: none of it comes twice.
   const follower = follow(facts);
   const lagging = follower.listen({
     take(fact) {
@@ -62,7 +61,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   });
   const heads = openHeads(facts, headsMax, now);
   const headsFollowing = follower.listen({ take: heads.follow });
-  const secretsFollower = follow(secrets, await secrets.end());
+  const secretsFollower = follow(secrets, secretsEnd);
   const secretHeads = openHeads(secrets, secretsMax, now);
   const secretsFollowing = secretsFollower.listen({ take: secretHeads.follow });
 
@@ -125,6 +124,10 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { whoHas } = accounts;
   const standing = openStanding({ access, ...nodes, caughtUp: follower.caughtUp, whoHas });
   const doorkeeper = openDoorkeeper({ access, notices });
+  const egress = openEgress({ allowPrivate: options.webhookAllowPrivate ?? false });
+  const { hookSecrets } = accounts;
+  const hooks = openHooks({ egress, secrets: hookSecrets, domain });
+  const hooked = openHooked(follower);
   const subscriptions = openSubscriptions({
     log: facts,
     heads,
@@ -135,6 +138,11 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     doorkeeper,
     own: reader.own,
     checkQuery: openQuery,
+    hooks,
+    deliveries: {
+      standing: async (one) => await push.standing(one),
+      renew: async (one) => await push.renew(one),
+    },
     onTrouble,
   });
   const messages = openMessages({
@@ -171,7 +179,6 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   });
 
   const { streamsOf } = watching;
-  const work = await openWork({ domain, log: options.work, isAlone, onTrouble, times: options.beats });
   const explain = openExplain({ log: facts, access, subscriptions, streamsOf, now });
 
   const directory = openDirectory({
@@ -189,32 +196,16 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     file: options.directoryFile,
   });
 
-  gauge("tidings_leased_properties", "Properties that hold a lease.", properties.leased);
-  gauge("tidings_messages_held", "Messages that wait for somebody.", () => messages.held);
-  gauge("tidings_sessions", "Open streams.", () => watching.streams);
-  gauge(
-    "tidings_feed_position",
-    "The position up to which this broker knows the log.",
-    () => follower.position,
-  );
-
-  gauge(
-    "tidings_feed_lag_seconds",
-    "How old the last fact was when the feed brought it.",
-    () => feedLagMs / 1000,
-  );
-  gauge(
-    "tidings_directory_position",
-    "The position up to which the directory finds everything.",
-    () => directory.position ?? 0,
-  );
-  counter("tidings_events_offered_total", "Events that streams were owed.", () => watching.tally.offered);
-  counter(
-    "tidings_events_conflated_total",
-    "Events that took the place of an older one of the same property.",
-    () => watching.tally.conflated,
-  );
-  counter("tidings_events_sent_total", "Events handed to transports.", () => watching.tally.sent);
+  brokerReadings(meters, {
+    leased: properties.leased,
+    held: () => messages.held,
+    sessions: () => watching.streams,
+    position: () => follower.position,
+    lagMs: () => feedLagMs,
+    found: () => directory.position ?? 0,
+    tally: watching.tally,
+    failing: () => push.failing,
+  });
 
   async function whatAils(): Promise<readonly string[]> {
     const known = ailments();
@@ -227,6 +218,19 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     }
   }
 
+  const push = openPush({
+    hooked,
+    watching,
+    history,
+    work,
+    egress,
+    secretsOf: async ({ subscriber, id }) => await hookSecrets.of(subscriber, id),
+    now,
+    onAttempt,
+    onTrouble,
+    times: options.push,
+  });
+
   const http = await openHttp({
     domain,
     adminToken,
@@ -238,11 +242,12 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     watching,
     messages,
     subscriptions,
+    deliveries: push,
     watchers,
     explain,
     directory,
     origins,
-    metrics,
+    metrics: meters.registry,
     limits: rateLimit ? limits : undefined,
     now,
     standing,
@@ -257,11 +262,14 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     http,
     async [Symbol.asyncDispose]() {
       await http[Symbol.asyncDispose]();
+      await push[Symbol.asyncDispose]();
       await work[Symbol.asyncDispose]();
+      await egress[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
       watching[Symbol.dispose]();
       messages[Symbol.dispose]();
       subscriptions[Symbol.dispose]();
+      hooked[Symbol.dispose]();
       history[Symbol.dispose]();
       await accounts.audit.settled();
       accounts[Symbol.dispose]();

@@ -69,6 +69,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
       secrets,
       work,
       isAlone: embedded !== undefined,
+      webhookAllowPrivate: config.webhookAllowPrivate,
       now: steadyClock(),
       // Alone on its store it is the same keeper after a restart.
       keeper: embedded ? "embedded" : randomBytes(6).toString("base64url"),

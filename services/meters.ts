@@ -8,6 +8,8 @@ export interface Meters {
   gauge(name: string, help: string, value: () => number): void;
   /** What only goes up. */
   counter(name: string, help: string, value: () => number): void;
+  /** What only goes up, by the values of one label. @returns what counts one more */
+  counts(name: string, help: string, label: string): (value: string) => void;
   /** @param seconds where one bucket ends and the next begins. @returns what takes in one time, in ms */
   times(name: string, help: string, seconds: readonly number[]): (ms: number) => void;
 }
@@ -38,6 +40,10 @@ export function openMeters(): Meters {
           this.inc(value());
         },
       });
+    },
+    counts(name, help, label) {
+      const counter = new Counter({ name, help, labelNames: [label], registers });
+      return (value) => counter.inc({ [label]: value });
     },
     times(name, help, seconds) {
       const histogram = new Histogram({ name, help, buckets: [...seconds], registers });

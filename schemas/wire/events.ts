@@ -2,7 +2,8 @@
 // In: nothing. Out: TypeBox schemas. Never: a type that is not served yet.
 import { type TSchema, Type } from "typebox";
 import { Revealed, Verified } from "./policy.ts";
-import { Message, NodePut, Property, Subscription } from "./shapes.ts";
+import { Message, NodePut, Property } from "./shapes.ts";
+import { Subscription } from "./subscriptions.ts";
 
 const { node, name, value, revision, by, lease, updated: time } = Property.properties;
 const { kind } = NodePut.properties;

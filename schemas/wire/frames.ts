@@ -1,7 +1,8 @@
 // Frames: what a client may say on a socket, by operation; the same fields as over REST.
 // In: nothing. Out: TypeBox schemas. Never: a rule that only the services know.
 import { type TSchema, Type } from "typebox";
-import { MessagePost, NodePatch, PropertyPut, SubscriptionPost } from "./shapes.ts";
+import { MessagePost, NodePatch, PropertyPut } from "./shapes.ts";
+import { SubscriptionPost } from "./subscriptions.ts";
 
 const closed = { additionalProperties: false } as const;
 const id = Type.Union([Type.Integer(), Type.String({ maxLength: 64 })]);

@@ -7,7 +7,7 @@ import { Joining } from "./groups.ts";
 const JsonValue = Type.Unsafe<unknown>({ description: "Any JSON value." });
 
 const closed = { additionalProperties: false } as const;
-const Time = Type.String({ format: "date-time", description: "RFC 3339, UTC, milliseconds." });
+export const Time = Type.String({ format: "date-time", description: "RFC 3339, UTC, milliseconds." });
 const LeaseId = Type.String({ pattern: "^[A-Za-z0-9._~-]{1,64}$" });
 
 const LeaseWish = Type.Object(
@@ -153,14 +153,14 @@ export const Health = Type.Object({
   reasons: Type.Optional(Type.Array(Type.String())),
 });
 
-const Depth = Type.Enum(["0", "1", "infinity"]);
-const Patterns = Type.Array(Type.String({ maxLength: 127 }), { minItems: 1, maxItems: 100 });
-const Filter = Type.String({
+export const Depth = Type.Enum(["0", "1", "infinity"]);
+export const Patterns = Type.Array(Type.String({ maxLength: 127 }), { minItems: 1, maxItems: 100 });
+export const Filter = Type.String({
   minLength: 1,
   description: "A CEL expression over node, name, value, previous and now; at most 2,048 characters.",
 });
 
-const Query = Type.Object(
+export const Query = Type.Object(
   {
     q: Type.Optional(
       Type.String({ description: "Words: all must stand in a node's address or properties." }),
@@ -169,48 +169,6 @@ const Query = Type.Object(
   },
   { ...closed, description: "What to look for, in place of `target`, as GET /v1/directory takes it." },
 );
-
-export const SubscriptionPost = Type.Object(
-  {
-    target: Type.Optional(
-      Type.String({ description: "An address, or mailto: and an e-mail address. It may not exist yet." }),
-    ),
-    query: Type.Optional(Query),
-    properties: Type.Optional(Patterns),
-    depth: Type.Optional(Depth),
-    filter: Type.Optional(Filter),
-    reveal: Type.Optional(Type.Array(Type.String({ maxLength: 127 }), { maxItems: 100 })),
-    lease: Type.Optional(Type.Object({ seconds: Type.Number() }, closed)),
-    delivery: Type.Optional(Type.Enum(["stream"])),
-  },
-  closed,
-);
-export type SubscriptionPost = Static<typeof SubscriptionPost>;
-
-export const SubscriptionPatch = Type.Object(
-  {
-    lease: Type.Optional(Type.Object({ seconds: Type.Optional(Type.Number()) }, closed)),
-    filter: Type.Optional(Type.Union([Filter, Type.Null()])),
-    properties: Type.Optional(Patterns),
-  },
-  { ...closed, minProperties: 1 },
-);
-export type SubscriptionPatch = Static<typeof SubscriptionPatch>;
-
-export const Subscription = Type.Object({
-  id: Type.String(),
-  subscriber: Type.String(),
-  target: Type.String(),
-  query: Type.Optional(Query),
-  properties: Type.Array(Type.String()),
-  depth: Depth,
-  filter: Type.Optional(Type.String()),
-  state: Type.Enum(["active", "pending"]),
-  lease: Type.Optional(Type.Object({ id: Type.String(), seconds: Type.Number(), until: Time })),
-  delivery: Type.String(),
-  revealed: Type.Optional(Type.Array(Type.String())),
-});
-export const Subscriptions = Type.Object({ subscriptions: Type.Array(Subscription) });
 
 const MediaType = Type.String({
   maxLength: 255,

@@ -11,6 +11,7 @@ import { type Audit, openAudit } from "./audit.ts";
 import { type Confirmation, openConfirmation } from "./confirmation.ts";
 import { type Credentials, openCredentials } from "./credentials.ts";
 import { openEmails } from "./emails.ts";
+import { type HookSecrets, openHookSecrets } from "./hook-secrets.ts";
 import { type Invitations, openInvitations } from "./invitations.ts";
 import { openIssuerAccounts } from "./issuer-accounts.ts";
 import { type OidcSettings, openIssuerTokens } from "./issuer-tokens.ts";
@@ -21,8 +22,12 @@ import { openRemoval, type Removal } from "./removal.ts";
 import { openTokenEndings } from "./token-endings.ts";
 import { openTokens } from "./tokens.ts";
 
+export type { HookSecrets } from "./hook-secrets.ts";
+
 export interface Accounts extends Registration, Credentials, Confirmation, Removal {
   readonly invitations: Pick<Invitations, "create" | "list" | "remove">;
+  /** What webhooks of accounts are signed with. */
+  readonly hookSecrets: HookSecrets;
   /** For the operator. */
   readonly audit: Audit;
   /** Calls back once when the principal's token ends. */
@@ -117,6 +122,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
   const credentials = openCredentials({ domain, prefix, log, heads, records, tokens, issuer, audit, now });
   const endings = openTokenEndings({ follower, isGood: credentials.isGood, now });
 
+  const hookSecrets = openHookSecrets({ prefix, log, heads, now });
   const removal = openRemoval({
     domain,
     prefix,
@@ -126,6 +132,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     tokens,
     emails,
     confirmation,
+    hookSecrets,
     nodes,
     audit,
     onTrouble,
@@ -142,6 +149,7 @@ export function openAccounts(deps: AccountDeps): Accounts {
     register: registration.register,
     ...credentials,
     invitations,
+    hookSecrets,
     audit,
     setEmail: confirmation.setEmail,
     sendCode: confirmation.sendCode,

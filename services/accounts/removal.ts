@@ -11,6 +11,7 @@ import { escapeToken, unescapeToken } from "../store/subjects.ts";
 import type { Audit } from "./audit.ts";
 import type { Codes } from "./confirmation.ts";
 import type { Emails } from "./emails.ts";
+import type { HookSecretsOfAll } from "./hook-secrets.ts";
 import type { Records } from "./records.ts";
 import type { Tokens } from "./tokens.ts";
 
@@ -28,6 +29,7 @@ export interface RemovalDeps {
   readonly tokens: Tokens;
   readonly emails: Emails;
   readonly confirmation: Pick<Codes, "end">;
+  readonly hookSecrets: Pick<HookSecretsOfAll, "forgetAll">;
   readonly nodes: { remove(address: Address): Promise<void> };
   readonly audit: Pick<Audit, "record">;
   readonly onTrouble: (message: string) => void;
@@ -40,7 +42,8 @@ const done = "{}";
 const doneSeconds = 3600;
 
 export function openRemoval(deps: RemovalDeps): Removal {
-  const { domain, prefix, log, heads, records, tokens, emails, confirmation, nodes, audit, onTrouble } = deps;
+  const { domain, prefix, log, heads, records, tokens, emails, confirmation } = deps;
+  const { hookSecrets, nodes, audit, onTrouble } = deps;
   const noteOf = (local: string): string => `${prefix}.leaving.${escapeToken(local)}`;
   let isOpen = true;
   const looking = setInterval(() => void lookAround(), lookAroundMs);
@@ -69,6 +72,7 @@ export function openRemoval(deps: RemovalDeps): Removal {
     const local = unescapeToken(subject.split(".").at(-1) ?? "");
     await tokens.end(await tokens.list(local));
     await nodes.remove(makeAddress(local, domain));
+    await hookSecrets.forgetAll(local);
     try {
       await heads.append([{ subject, body: done, expected, keepSeconds: doneSeconds }]);
     } catch (error) {

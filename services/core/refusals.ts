@@ -193,6 +193,12 @@ export const refusals = {
     remedy:
       'A filter is a CEL expression that is true or false, of at most 2,048 characters, over node, name, value, previous and now, such as `value.seats > 2 && value.city in ["Oslo", "Bergen"]`. `detail` says where it fails.',
   },
+  "bad-webhook": {
+    status: 422,
+    title: "Nothing can be delivered there",
+    remedy:
+      "A webhook has an https:// or http:// URL of at most 2,048 characters on the public internet, without user name or password; TIDINGS_WEBHOOK_ALLOW_PRIVATE lets a broker reach private addresses. A secret of your own is whsec_ and base64 of 24 to 64 bytes. An endpoint that answers OPTIONS with WebHook-Allowed-Origin must allow this domain, or *. `errors` points at what does not fit.",
+  },
   "search-too-broad": {
     status: 422,
     title: "The search would have to look at too much",

@@ -4,15 +4,8 @@ import type { FastifyInstance } from "fastify";
 import { type TObject, type TSchema, Type } from "typebox";
 import { events } from "../../schemas/wire/events.ts";
 import { frames } from "../../schemas/wire/frames.ts";
-import {
-  Patched,
-  Polled,
-  Problem,
-  Property,
-  Renewed,
-  Sent,
-  Subscription,
-} from "../../schemas/wire/shapes.ts";
+import { Patched, Polled, Problem, Property, Renewed, Sent } from "../../schemas/wire/shapes.ts";
+import { Subscription } from "../../schemas/wire/subscriptions.ts";
 import { describe } from "./route.ts";
 
 /** What is looked at of /openapi.json. */

@@ -6,7 +6,7 @@ import {
   SubscriptionPatch,
   SubscriptionPost,
   Subscriptions,
-} from "../../schemas/wire/shapes.ts";
+} from "../../schemas/wire/subscriptions.ts";
 import type { Principal } from "../core/principal.ts";
 import {
   parseWatchWish,
@@ -31,7 +31,7 @@ export function subscriptionRoutes(
     describe({
       id: "subscribe",
       counts: "subscription",
-      summary: "Watch somebody, from now on and on every stream of the caller",
+      summary: "Watch somebody, from now on, on every stream of the caller or by webhook",
       description:
         "`query` in place of `target` is a standing query of the directory: `match.entered` and `match.left` tell who comes to match it and who does no more. The target may not exist yet: the subscription wakes when it registers. `pending` says that nothing is granted now, whatever the reason.",
       tag,
@@ -43,6 +43,7 @@ export function subscriptionRoutes(
         "bad-filter",
         "bad-lease",
         "bad-name",
+        "bad-webhook",
         "blocked",
         "reveal-required",
         "scope-missing",
@@ -96,7 +97,15 @@ export function subscriptionRoutes(
       params,
       body: SubscriptionPatch,
       answers: { 200: { description: "As it is now.", schema: Subscription } },
-      refusals: ["bad-filter", "bad-lease", "bad-name", "not-found", "scope-missing", "storage-full"],
+      refusals: [
+        "bad-filter",
+        "bad-lease",
+        "bad-name",
+        "bad-webhook",
+        "not-found",
+        "scope-missing",
+        "storage-full",
+      ],
     }),
     async (request) =>
       await subscriptions.change(

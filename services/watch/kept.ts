@@ -1,5 +1,7 @@
 // Kept: a subscription that a stream carries, and where its reader left off with it.
 // In: subscriptions, where the stream's reader left off. Out: a type, and starts. Never: a start past something that the reader is owed.
+import type { Json } from "../core/json.ts";
+import type { Caller, Principal } from "../core/principal.ts";
 import type { Gathering } from "./gathering.ts";
 import type { Start } from "./history.ts";
 import type { Subscription } from "./subscription-facts.ts";
@@ -25,4 +27,15 @@ export function startOf({ made, since, whom }: Subscription, left: Start, here: 
   if (position === undefined || made > position) return { ...here, position: undefined };
   // Whoever came to an address by e-mail may have come later than some of its values.
   return since > position || "email" in whom ? { ...left, isPartial: true } : left;
+}
+
+/** What its watcher discloses is what its node holds now, of what it once named. */
+export async function disclosing(
+  kept: Kept,
+  caller: Caller,
+  own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>,
+): Promise<Kept> {
+  const named = kept.stored?.reveal ?? [];
+  if (caller === undefined || named.length === 0) return kept;
+  return { ...kept, wish: { ...kept.wish, disclosed: await own(caller, named) } };
 }

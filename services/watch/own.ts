@@ -17,7 +17,7 @@ import type { Following } from "./following.ts";
 import { Found, type FoundDeps } from "./found.ts";
 import { asDecided, Gathering, isTold } from "./gathering.ts";
 import type { Start } from "./history.ts";
-import { type Kept, startOf } from "./kept.ts";
+import { disclosing, type Kept, startOf } from "./kept.ts";
 import { type Standing, type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
@@ -39,6 +39,8 @@ export interface OwnDeps {
   /** Of these names the ones that the watcher's own node holds, with their values. */
   readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
   readonly following: Pick<Following, "begin" | "isAway" | "wished">;
+  /** Just this one, and nothing else that is the caller's (watchers, groups); without it all that no webhook delivers. */
+  readonly only?: string | undefined;
 }
 
 export class Own {
@@ -63,7 +65,7 @@ export class Own {
   /** One that the caller keeps, as it stands when the stream begins. */
   async begin(subscription: Subscription): Promise<void> {
     const { id, position } = subscription;
-    if (!this.#isNews(id, position)) return;
+    if (!this.#carries(id, subscription) || !this.#isNews(id, position)) return;
     const start = startOf(subscription, this.#start, this.#stream.start);
     await this.#keep({ id, wish: subscription, stored: subscription, start, watch: undefined });
   }
@@ -98,9 +100,9 @@ export class Own {
 
   #takeSubscription(fact: Fact): void {
     const id = nameOf(fact.subject);
-    if (!this.#isNews(id, fact.position)) return;
-    const present = this.#kept.get(id);
     const next = subscriptionOf(fact);
+    if (!this.#carries(id, next) || !this.#isNews(id, fact.position)) return;
+    const present = this.#kept.get(id);
     if (next === undefined) {
       // It may have ended before the stream came to know it.
       if (present) this.#drop(present, endOf(fact).why);
@@ -185,7 +187,8 @@ export class Own {
   #isTold(turn: MemberTurn): boolean {
     const watching = [...this.#kept.values()].filter(({ watch }) => watch?.target.node.text === turn.group);
     const looks = watching.map(({ wish }) => this.#lookOf(wish));
-    return isTold(turn, this.#stream.caller, looks, this.#deps.access);
+    const caller = this.#deps.only === undefined ? this.#stream.caller : undefined;
+    return isTold(turn, caller, looks, this.#deps.access);
   }
 
   /** Another watch has taken the place of the one that it had. */
@@ -195,6 +198,11 @@ export class Own {
     kept.gathering?.drop();
     this.#carry(kept, watch, { ...watch.start, position: undefined });
     if (this.#isStanding(kept, watch.target.node, "blocked")) this.#end(kept, "blocked");
+  }
+
+  #carries(id: string, { hook }: Partial<Subscription> = {}): boolean {
+    const { only } = this.#deps;
+    return only === undefined ? hook === undefined : id === only;
   }
 
   #isStanding(kept: Kept, node: Address, as: Verdict["is"], decisions?: Decisions): boolean {
@@ -211,8 +219,7 @@ export class Own {
   /** Its filter took too long: it would take as long each time. */
   onStopped(watch: Watch): void {
     const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
-    if (kept === undefined) return;
-    this.#end(kept, "filter-too-slow");
+    if (kept) this.#end(kept, "filter-too-slow");
   }
 
   /** One that cannot go on. What is kept ends in the log: the feed brings word of it. */
@@ -226,7 +233,8 @@ export class Own {
   }
 
   #tellOfWatcher(fact: Fact): void {
-    if (this.#isNews(fact.subject, fact.position)) this.#word.ofWatcher(fact);
+    if (this.#deps.only === undefined && this.#isNews(fact.subject, fact.position))
+      this.#word.ofWatcher(fact);
   }
 
   #isNews(id: string, position: number): boolean {
@@ -236,7 +244,7 @@ export class Own {
   }
 
   async #keep(wished: Kept): Promise<void> {
-    const kept = await this.#disclosing(wished);
+    const kept = await disclosing(wished, this.#stream.caller, this.#deps.own);
     const before = this.#kept.get(kept.id);
     if (before) this.#unwatch(before);
     this.#kept.set(kept.id, kept);
@@ -246,14 +254,6 @@ export class Own {
     if (address && this.#kept.get(kept.id) === kept && kept.watch === undefined) {
       await this.#watch(kept, address, kept.start);
     }
-  }
-
-  /** What its watcher discloses is what its node holds now, of what it once named. */
-  async #disclosing(kept: Kept): Promise<Kept> {
-    const { caller } = this.#stream;
-    const named = kept.stored?.reveal ?? [];
-    if (caller === undefined || named.length === 0) return kept;
-    return { ...kept, wish: { ...kept.wish, disclosed: await this.#deps.own(caller, named) } };
   }
 
   #watch(kept: Kept, node: Address, start: Start): Soon<void> {

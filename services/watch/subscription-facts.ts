@@ -7,6 +7,7 @@ import { oncePerFact } from "../store/decoded.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
 import { storedFilter } from "./filter.ts";
+import { type Hook, type HookWire, hookOf, hookWire } from "./hook.ts";
 import { parseWatchWish, type WatchWish } from "./wish.ts";
 
 export type EndReason = "deleted" | "expired" | "filter-too-slow" | "blocked" | "denied";
@@ -18,6 +19,8 @@ export interface Subscription extends WatchWish {
   readonly createdMs: number;
   readonly lease: { readonly seconds: number; readonly untilMs: number } | undefined;
   readonly reveal: readonly string[];
+  /** Where it is delivered to in place of streams. */
+  readonly hook: Hook | undefined;
   /** The position at which it was made: a reader from before has yet to see any of it. */
   readonly made: number;
   /** The position at which what it selects was last decided: a reader from before may have seen other things of it. */
@@ -34,6 +37,7 @@ export interface Wire {
   /** Seconds, and ms since 1970. */
   l?: { s: number; u: number };
   reveal?: readonly string[];
+  hook?: HookWire;
   /** Absent: the position of this very fact. */
   made?: number;
   since?: number;
@@ -85,6 +89,7 @@ export function decode(subject: string, wire: Wire, position: number): Subscript
     createdMs: wire.at,
     lease: wire.l && { seconds: wire.l.s, untilMs: wire.l.u },
     reveal: wire.reveal ?? [],
+    hook: wire.hook && hookOf(wire.hook),
     made: wire.made ?? position,
     since: wire.since ?? position,
     position,
@@ -92,11 +97,12 @@ export function decode(subject: string, wire: Wire, position: number): Subscript
 }
 
 export function toWire(one: Subscription): Wire {
-  const { target, properties, depth, createdMs, filter, lease, reveal, made, since } = one;
+  const { target, properties, depth, createdMs, filter, lease, reveal, hook, made, since } = one;
   const wire: Wire = { target, properties, depth, at: createdMs, made, since };
   if (filter) wire.filter = filter.text;
   if (lease) wire.l = { s: lease.seconds, u: lease.untilMs };
   if (reveal.length > 0) wire.reveal = reveal;
+  if (hook) wire.hook = hookWire(hook);
   return wire;
 }
 

@@ -2,21 +2,22 @@
 // In: principals' wishes, the feed. Out: facts, shapes, and the end of each lease at its time. Never: a wish that one watcher shows to another.
 import { randomBytes } from "node:crypto";
 import { type Address, rootOf } from "../core/address.ts";
-import { type LeaseShape, timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
 import type { Principal } from "../core/principal.ts";
 import type { QueryText } from "../core/query-target.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Forwarding } from "../forward/forwarding.ts";
-import { nothingDisclosed } from "../property/properties.ts";
 import { nodeOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
 import { factsOfNode, nameOf, subjectOf } from "../store/subjects.ts";
+import type { Deliveries } from "./deliveries.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import { Endings } from "./endings.ts";
+import { badWebhook, hookWire } from "./hook.ts";
+import type { Agreed, Hooks } from "./hooks.ts";
 import { type Standing, selected } from "./standing.ts";
 import {
   decode,
@@ -32,41 +33,10 @@ import {
   toWire,
   type Wire,
 } from "./subscription-facts.ts";
+import { type SubscriptionShape, shapeOf } from "./subscription-shape.ts";
+import type { SubscriptionChangeWish, SubscriptionWish } from "./subscription-wish.ts";
 import { nodeKey } from "./target.ts";
-import {
-  parseWatchWish,
-  requireQuery,
-  requireWatchScope,
-  type TargetFields,
-  targetOf,
-  type WatchFields,
-} from "./wish.ts";
-
-export interface SubscriptionWish extends Omit<WatchFields, "target">, TargetFields {
-  readonly lease?: { readonly seconds: number } | undefined;
-  readonly reveal?: readonly string[] | undefined;
-}
-
-export interface SubscriptionChangeWish {
-  readonly lease?: { readonly seconds?: number } | undefined;
-  /** null takes the filter away. */
-  readonly filter?: string | null | undefined;
-  readonly properties?: readonly string[] | undefined;
-}
-
-export interface SubscriptionShape {
-  readonly id: string;
-  readonly subscriber: string;
-  readonly target: string;
-  readonly query?: QueryText;
-  readonly properties: readonly string[];
-  readonly depth: string;
-  readonly filter?: string;
-  readonly state: "active" | "pending";
-  readonly lease?: Omit<LeaseShape, "default">;
-  readonly delivery: "stream";
-  readonly revealed?: readonly string[];
-}
+import { parseWatchWish, requireQuery, requireWatchScope, targetOf } from "./wish.ts";
 
 export interface Subscriptions extends Disposable {
   create(who: Principal, wish: SubscriptionWish): Promise<SubscriptionShape>;
@@ -75,8 +45,10 @@ export interface Subscriptions extends Disposable {
   change(who: Principal, id: string, wish: SubscriptionChangeWish): Promise<SubscriptionShape>;
   /** Nothing happens where there is none. */
   remove(who: Principal, id: string): Promise<void>;
-  /** All of one account: those that are good now, and the ends that the log still holds. */
-  of(subscriber: Address): Promise<{ held: readonly Subscription[]; ended: readonly Ended[] }>;
+  /** @throws Refusal `not-found`, also where it is told on streams */
+  hooked(who: Principal, id: string): Promise<Subscription>;
+  /** All of one account, or one: those that are good now, and the ends that the log still holds. */
+  of(subscriber: Address, id?: string): Promise<{ held: readonly Subscription[]; ended: readonly Ended[] }>;
   /** Its owner hears of it as it stands now. */
   announce(subscription: Subscription): Promise<void>;
   /** Ends one that cannot go on. */
@@ -95,6 +67,8 @@ export interface SubscriptionDeps {
   readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
   /** @throws Refusal where a query cannot be asked */
   readonly checkQuery: (query: QueryText) => void;
+  readonly hooks: Hooks;
+  readonly deliveries: Pick<Deliveries, "standing" | "renew">;
   readonly onTrouble: (message: string) => void;
 }
 
@@ -104,7 +78,7 @@ const roundsMax = 20;
 const graceMsMax = 100;
 
 export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
-  const { log, heads, follower, now, standing, forwarding, doorkeeper, own, onTrouble } = deps;
+  const { log, heads, follower, now, standing, forwarding, doorkeeper, own, hooks, onTrouble } = deps;
   /** The ids that each account holds, by the key of its node. */
   const held = new Map<string, Set<string>>();
   const endings = new Endings(now, (subject) => expire(subject));
@@ -148,6 +122,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     await heads.append([{ subject, body, expected: one.position, keepSeconds: tombstoneSeconds }]);
     const node = await standing.addressOf(one);
     for (const at of node ? forwarding.along(node) : []) doorkeeper.ended(at, one.subscriber, one.id);
+    if (one.hook) await hooks.secrets.forget(one.subscriber, one.id);
   }
 
   /** Its owner hears of it before the subscriber is answered, where anything is granted. */
@@ -177,10 +152,19 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     if (filter) wire.filter = filter.text;
     if (wish.lease) wire.l = leaseOf(wish.lease.seconds, now());
     if (wish.reveal && wish.reveal.length > 0) wire.reveal = wish.reveal;
-    const subject = subjectOf(root, "subscription", randomBytes(12).toString("base64url"));
-    const made = await put(subject, wire, 0);
+    const id = randomBytes(12).toString("base64url");
+    const { delivery = "stream" } = wish;
+    const agreed = delivery === "stream" ? undefined : await hooks.agree(delivery.webhook);
+    if (agreed) await settle(root, id, wire, agreed);
+    const made = await put(subjectOf(root, "subscription", id), wire, 0);
     await announce(made);
-    return await shapeOf(who, made);
+    return await shapeOf(who, made, deps, agreed?.issued);
+  }
+
+  /** The secret is kept before anything can be delivered. */
+  async function settle(owner: Address, id: string, wire: Wire, { hook, secret }: Agreed): Promise<void> {
+    wire.hook = hookWire(hook);
+    if (secret !== undefined) await hooks.secrets.keep(owner, id, secret);
   }
 
   async function put(subject: string, wire: Wire, expected: number): Promise<Subscription> {
@@ -204,6 +188,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     id: string,
     wish: SubscriptionChangeWish,
   ): Promise<SubscriptionShape> {
+    const agreed = await agreedOn(who, id, wish);
     for (let round = 0; round < roundsMax; round++) {
       const present = await find(who, id, round > 0);
       const wire = toWire(present);
@@ -228,15 +213,28 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
       if (wanted.filter) wire.filter = wanted.filter.text;
       if (isOther) delete wire.since;
       try {
+        if (agreed) await settle(present.subscriber, id, wire, agreed);
         const subject = subjectOf(present.subscriber, "subscription", id);
         const changed = await put(subject, wire, present.position);
         await announce(changed);
-        return await shapeOf(who, changed);
+        if (changed.hook && changed.hook.url !== present.hook?.url) await deps.deliveries.renew(changed);
+        return await shapeOf(who, changed, deps, agreed?.issued);
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;
       }
     }
     throw new LogUnavailable("others kept changing the same subscription");
+  }
+
+  async function agreedOn(
+    who: Principal,
+    id: string,
+    { delivery }: SubscriptionChangeWish,
+  ): Promise<Agreed | undefined> {
+    if (delivery === undefined) return undefined;
+    const { hook } = await find(who, id);
+    if (hook) return await hooks.change(hook, delivery.webhook);
+    throw badWebhook("url", "cannot be given to a subscription that is told on streams: make another one");
   }
 
   async function remove(who: Principal, id: string): Promise<void> {
@@ -251,8 +249,10 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     throw new LogUnavailable("others kept changing the same subscription");
   }
 
-  async function of(subscriber: Address): Promise<{ held: Subscription[]; ended: Ended[] }> {
-    const { facts } = await log.snapshot([factsOfNode(rootOf(subscriber), "subscription")]);
+  async function of(subscriber: Address, id?: string): Promise<{ held: Subscription[]; ended: Ended[] }> {
+    const root = rootOf(subscriber);
+    const wanted = id === undefined ? factsOfNode(root, "subscription") : subjectOf(root, "subscription", id);
+    const { facts } = await log.snapshot([wanted]);
     const nowMs = now();
     const found: { held: Subscription[]; ended: Ended[] } = { held: [], ended: [] };
     for (const fact of facts) {
@@ -263,21 +263,11 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     return found;
   }
 
-  async function shapeOf(who: Principal, one: Subscription): Promise<SubscriptionShape> {
-    const { id, subscriber, target, properties, depth, filter, lease, reveal, disclosed } = one;
-    return {
-      id,
-      subscriber: subscriber.text,
-      target,
-      ...("query" in one.whom && { query: one.whom.query }),
-      properties: properties.length === 0 ? ["*"] : properties,
-      depth,
-      ...(filter && { filter: filter.text }),
-      state: await standing.of(one, { caller: who, via: "", disclosed: disclosed ?? nothingDisclosed }),
-      ...(lease && { lease: { id, seconds: lease.seconds, until: timestamp(lease.untilMs) } }),
-      delivery: "stream",
-      ...(reveal.length > 0 && { revealed: reveal }),
-    };
+  /** Of one that a webhook delivers. */
+  async function hooked(who: Principal, id: string): Promise<Subscription> {
+    const one = await find(who, id);
+    if (one.hook) return one;
+    throw new Refusal("not-found", "No webhook delivers this subscription.");
   }
 
   return {
@@ -287,8 +277,10 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     of,
     announce,
     end,
-    list: async (who) => await Promise.all((await of(who.address)).held.map((one) => shapeOf(who, one))),
-    get: async (who, id) => await shapeOf(who, await find(who, id)),
+    list: async (who) =>
+      await Promise.all((await of(who.address)).held.map((one) => shapeOf(who, one, deps))),
+    get: async (who, id) => await shapeOf(who, await find(who, id), deps),
+    hooked,
     [Symbol.dispose]() {
       following[Symbol.dispose]();
       endings[Symbol.dispose]();

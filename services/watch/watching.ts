@@ -2,7 +2,7 @@
 // In: callers, what they watch, where they left off. Out: streams that a transport drains. Never: a stream that outlives its disposal.
 import { type Address, rootOf } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
-import { allows, type Caller } from "../core/principal.ts";
+import { allows } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Forwarding, ForwardTurn } from "../forward/forwarding.ts";
 import type { Members } from "../groups/groups.ts";
@@ -20,61 +20,31 @@ import { openHub } from "./hub.ts";
 import type { Notices } from "./notices.ts";
 import { Own, type OwnDeps } from "./own.ts";
 import { openReaders } from "./readers.ts";
-import type { Delivery, Tally } from "./session.ts";
+import type { Tally } from "./session.ts";
 import { askedTwice } from "./standing.ts";
 import { Stream } from "./stream.ts";
+import type { StreamRequest, Watcher } from "./stream-request.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { single, type Target } from "./target.ts";
 import type { Watch } from "./watch.ts";
-import type { WatchWish } from "./wish.ts";
 
+export type { Attempt, Deliveries } from "./deliveries.ts";
 export { openDoorkeeper } from "./doorkeeper.ts";
 export { type Explain, openExplain } from "./explain.ts";
 export { type History, openHistory } from "./history.ts";
+export type { HookStanding } from "./hook.ts";
+export { type Hooked, openHooked } from "./hooked.ts";
+export { openHooks } from "./hooks.ts";
 export { openNotices } from "./notices.ts";
 export { type Delivery, toldEvent } from "./session.ts";
 export { openStanding, type Standing } from "./standing.ts";
-export {
-  openSubscriptions,
-  type SubscriptionChangeWish,
-  type Subscriptions,
-  type SubscriptionWish,
-} from "./subscriptions.ts";
+export type { StreamRequest, Watcher } from "./stream-request.ts";
+export { type Subscription, subscriberOf } from "./subscription-facts.ts";
+export type { SubscriptionChangeWish, SubscriptionWish } from "./subscription-wish.ts";
+export { openSubscriptions, type Subscriptions } from "./subscriptions.ts";
 export type { Target } from "./target.ts";
 export { openWatchers, type Watchers } from "./watchers.ts";
 export { parseWatchWish, requireWatchScope, targetOf, type WatchWish } from "./wish.ts";
-
-export interface StreamRequest {
-  readonly caller: Caller;
-  /** How its reader reads: poll, sse, websocket. */
-  readonly via: string;
-  /** Watched for as long as the stream is open. */
-  readonly targets: readonly Target[];
-  /** Whether the caller's subscriptions come along. */
-  readonly own: boolean;
-  readonly after: Cursor | undefined;
-  /** There may be something to take. */
-  readonly onReady: () => void;
-  /** What the reader was told is its no more: whatever of it is still on its way must not be for long. */
-  readonly onTakenBack?: (() => void) | undefined;
-}
-
-export interface Watcher extends Disposable {
-  /** Everything that is owed now; when nothing is, the next part of the snapshot is fetched. */
-  take(): readonly Delivery[];
-  /** Watches one more thing for as long as the stream is open. @throws Refusal */
-  watch(wish: WatchWish, after?: Cursor): Promise<{ subscription: string; state: "active" | "pending" }>;
-  /** @returns false when there is no such watch */
-  unwatch(subscription: string): boolean;
-  /** Everything that is watched is live. */
-  readonly isLive: boolean;
-  /** Where the reader resumes, as far as it has taken what it is owed. */
-  readonly last: string;
-  /** Characters that wait for the reader. */
-  readonly waiting: number;
-  /** Subscriptions that the stream carries. */
-  readonly size: number;
-}
 
 export interface Watching extends Disposable {
   /** Snapshot, then live, until disposed of. @throws Refusal `bad-cursor`, LogUnavailable */
@@ -167,7 +137,7 @@ export function openWatching(deps: WatchDeps): Watching {
   };
 
   async function open(request: StreamRequest): Promise<Watcher> {
-    const { caller, via, targets, own, after, onReady, onTakenBack } = request;
+    const { caller, via, targets, own, only, after, onReady, onTakenBack } = request;
     const way = (target: Target): Way => wayOf({ caller, via }, target);
     for (const { look, node, names } of single(targets).map(way)) {
       await askedTwice(() => access.requireOpen(look, node, names, "watch"), follower.caughtUp);
@@ -212,6 +182,7 @@ export function openWatching(deps: WatchDeps): Watching {
       own: deps.own,
       end: subscriptions.end,
       following,
+      only,
     });
     const leave = readers.add(mine, own ? caller?.address : undefined);
 
@@ -232,13 +203,14 @@ export function openWatching(deps: WatchDeps): Watching {
       }
       if (own && caller) {
         // Nothing of before is shown anew because somebody who is watched has decided anew.
-        if (allows(caller.scopes, "message")) stream.addInbox(caller, left);
-        const { held, ended } = await subscriptions.of(caller.address);
+        if (only === undefined && allows(caller.scopes, "message")) stream.addInbox(caller, left);
+        const { held, ended } = await subscriptions.of(caller.address, only);
         // One that was made after an unblock must not end by the block.
         await follower.known(Math.max(0, ...held.map(({ position }) => position)));
         for (const one of held) await mine.begin(one);
         for (const one of ended) mine.beginEnded(one);
-        if (after) for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
+        const isTold = after !== undefined && only === undefined;
+        if (isTold) for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
         await mine.begun();
       }
       const opening = stream.open();
