@@ -220,6 +220,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
 
   const push = openPush({
     hooked,
+    book: policies.book,
     watching,
     history,
     work,

@@ -23,6 +23,8 @@ const secretPaths = [
   "password",
   "authorization",
   "*.token",
+  "secret",
+  "*.secret",
   "*.password",
   "*.authorization",
   "req.headers.authorization",

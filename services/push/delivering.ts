@@ -37,6 +37,8 @@ export interface OpenFrom {
 
 export interface Delivering {
   readonly progress: Progress;
+  /** An owner has decided anew: nothing of before is on its way for long. */
+  recallOf(owner: string): void;
   /** Until the signal, or until the webhook is disabled. */
   readonly ended: Promise<void>;
 }
@@ -47,6 +49,8 @@ export function deliver(claim: Claim, deps: DeliveringDeps): Delivering {
   const { one, open, gate, times, dice, now, onAttempt, onTrouble } = deps;
   const { signal } = claim;
   let progress = progressOf(claim.progress);
+  /** What was taken from the stream last, until all of it is delivered. */
+  let taken: { readonly events: readonly Delivery[]; readonly way: Way } | undefined;
   /** Not before then, where the endpoint asked for few requests a minute. */
   let nextMs = 0;
   const saving = openSaving({
@@ -107,6 +111,7 @@ export function deliver(claim: Claim, deps: DeliveringDeps): Delivering {
   /** @returns whether all of it was delivered, so that the stream may go on */
   async function sendAll(waiting: Delivery[], way: Way): Promise<boolean> {
     way.begin();
+    taken = { events: [...waiting], way };
     while (waiting.length > 0) {
       const to = one();
       if (to?.hook === undefined || way.isRecalled) return false;
@@ -118,6 +123,7 @@ export function deliver(claim: Claim, deps: DeliveringDeps): Delivering {
       } else if (!(await attempt({ ...parcel, events }, to, way.signal))) return false;
     }
     way.end();
+    taken = undefined;
     return true;
   }
 
@@ -144,8 +150,16 @@ export function deliver(claim: Claim, deps: DeliveringDeps): Delivering {
     get progress() {
       return progress;
     },
+    recallOf(owner) {
+      const isAbout = ({ shared }: Delivery): boolean => isOf(owner, shared.event.source);
+      if (taken?.events.some(isAbout)) taken.way.recall();
+    },
     ended: run(),
   };
+}
+
+function isOf(owner: string, source: string): boolean {
+  return source === `/nodes/${owner}` || source.startsWith(`/nodes/${owner}/`);
 }
 
 /** So many ms, or until the signal. */

@@ -40,7 +40,7 @@ export function begunAnew({ attempts }: Progress, cursor: string | undefined): P
 }
 
 export function progressJson(progress: Progress): Json {
-  return JSON.parse(JSON.stringify(progress)) as Json;
+  return progress as unknown as Json;
 }
 
 export function progressOf(saved: Json | undefined): Progress {

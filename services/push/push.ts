@@ -3,6 +3,7 @@
 //
 // Each broker knows all webhooks; the division has each of them worked on by one broker, and carries its progress.
 import { parseCursor } from "../core/cursor.ts";
+import type { Book } from "../policy/policies.ts";
 import type { Deliveries, History, Hooked, HookStanding, Subscription, Watching } from "../watch/watching.ts";
 import { subscriberOf } from "../watch/watching.ts";
 import type { Claim, Work } from "../work/work.ts";
@@ -21,6 +22,7 @@ export interface Push extends Deliveries, AsyncDisposable {
 
 export interface PushDeps extends Pick<PostingDeps, "egress" | "secretsOf" | "now"> {
   readonly hooked: Hooked;
+  readonly book: Pick<Book, "listen">;
   readonly watching: Pick<Watching, "open">;
   readonly history: Pick<History, "start">;
   readonly work: Pick<Work, "divide">;
@@ -33,7 +35,7 @@ export interface PushDeps extends Pick<PostingDeps, "egress" | "secretsOf" | "no
 const underWayMax = 2_000;
 
 export function openPush(deps: PushDeps): Push {
-  const { hooked, watching, history, work, times = usualTimes } = deps;
+  const { hooked, book, watching, history, work, times = usualTimes } = deps;
   const gate = openGate(underWayMax);
   const all = new Map<string, Subscription>();
   const running = new Map<string, Delivering>();
@@ -50,6 +52,10 @@ export function openPush(deps: PushDeps): Push {
       all.delete(item);
       division.remove(item);
     },
+  });
+
+  const turning = book.listen(({ owner }) => {
+    for (const one of running.values()) one.recallOf(owner);
   });
 
   async function run(claim: Claim): Promise<void> {
@@ -91,6 +97,8 @@ export function openPush(deps: PushDeps): Push {
   async function begin(one: Subscription, from: (present: Progress) => string | undefined): Promise<void> {
     const present = await progressOfOne(one);
     await division.reset(itemOf(one), progressJson(begunAnew(present, from(present))));
+    // Whatever still runs here has nothing more to say.
+    running.delete(itemOf(one));
   }
 
   return {
@@ -109,6 +117,7 @@ export function openPush(deps: PushDeps): Push {
     },
     async [Symbol.asyncDispose]() {
       listening[Symbol.dispose]();
+      turning[Symbol.dispose]();
       await division[Symbol.asyncDispose]();
     },
   };

@@ -122,7 +122,11 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     await heads.append([{ subject, body, expected: one.position, keepSeconds: tombstoneSeconds }]);
     const node = await standing.addressOf(one);
     for (const at of node ? forwarding.along(node) : []) doorkeeper.ended(at, one.subscriber, one.id);
-    if (one.hook) await hooks.secrets.forget(one.subscriber, one.id);
+    if (one.hook) {
+      // It signs nothing any more; with the account it goes at the latest.
+      const kept = (error: Error): void => onTrouble(`a secret was not forgotten: ${error.message}`);
+      await hooks.secrets.forget(one.subscriber, one.id).catch(kept);
+    }
   }
 
   /** Its owner hears of it before the subscriber is answered, where anything is granted. */

@@ -261,6 +261,56 @@ describe.each(stages)("webhooks on the %s log", (stage) => {
     expect(cutMs - blockedMs).toBeLessThan(800);
   });
 
+  test("tell nothing of whoever was found and has blocked them since", async () => {
+    const [alice, bob, carol] = [
+      await world.registers("alice"),
+      await world.registers("bob"),
+      await world.registers("carol"),
+    ];
+    const word = `w${randomBytes(6).toString("hex")}`;
+    for (const one of [alice, carol]) await one.sets("for-sale", { item: word, price: 1 });
+    await until(
+      "both to be found",
+      async () => (await bob.asks("GET", `/v1/directory?q=${word}`)).body.nodes.length === 2,
+    );
+    const endpoint = await anEndpoint();
+    const held: (() => void)[] = [];
+    endpoint.answer = (response) => void held.push(() => response.writeHead(204).end());
+    await hooks(bob, endpoint, { query: { q: word } });
+    await until("the first", () => held.length === 1);
+    const told = endpoint.received[0]?.events[0]?.data.node;
+    const other = told === alice.address ? carol : alice;
+    await other.blocks(bob);
+    held[0]?.();
+    endpoint.answer = answers(204);
+    await (other === alice ? carol : alice).removes("for-sale");
+    await endpoint.hears(
+      "the end of the other",
+      ({ type, data }) => type.endsWith("match.left") && data.node === told,
+    );
+    const shownOf = endpoint.received.slice(1).flatMap(({ events }) => events);
+    expect(
+      shownOf.filter(({ data }) => data.node === other.address && JSON.stringify(data).includes(word)),
+    ).toEqual([]);
+  });
+
+  test("end with their subscription, and with their account", async () => {
+    const alice = await world.registers("alice");
+    const [bob, carol] = [await world.registers("bob"), await world.registers("carol")];
+    const [ofBob, ofCarol, after] = [await anEndpoint(), await anEndpoint(), await anEndpoint()];
+    const id = await hooks(bob, ofBob, { target: alice.address });
+    await hooks(carol, ofCarol, { target: alice.address });
+    await alice.sets("for-sale", { item: "rope", price: 1 });
+    for (const endpoint of [ofBob, ofCarol])
+      await endpoint.hears("it", toldOf("for-sale", { item: "rope", price: 1 }));
+    expect((await bob.asks("DELETE", path(id))).status).toBe(204);
+    expect((await carol.asks("DELETE", "/v1/me")).status).toBe(204);
+    await hooks(bob, after, { target: alice.address });
+    await alice.sets("for-sale", { item: "rope", price: 2 });
+    await after.hears("it", toldOf("for-sale", { item: "rope", price: 2 }));
+    expect([ofBob.received.length, ofCarol.received.length]).toEqual([1, 1]);
+  });
+
   test("end with 410, and come to life by a replay", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");
