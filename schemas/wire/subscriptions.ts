@@ -83,7 +83,11 @@ export const Subscription = Type.Object({
   filter: Type.Optional(Type.String()),
   state: Type.Enum(["active", "pending"]),
   lease: Type.Optional(Type.Object({ id: Type.String(), seconds: Type.Number(), until: Time })),
-  delivery: Type.Union([Type.Enum(["stream"]), Type.Object({ webhook: Hook })]),
+  delivery: Type.Union([
+    Type.Enum(["stream"]),
+    Type.Object({ webhook: Hook }),
+    Type.Object({ agent: Type.String({ description: "The address of the agent that hears of it." }) }),
+  ]),
   revealed: Type.Optional(Type.Array(Type.String())),
 });
 export const Subscriptions = Type.Object({ subscriptions: Type.Array(Subscription) });

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Address, parseAddress } from "../core/address.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
-import { rights } from "../core/principal.ts";
+import { actorOf, rights } from "../core/principal.ts";
 import { visible } from "../core/property.ts";
 import { queryOfTarget } from "../core/query-target.ts";
 import type { Soon } from "../core/soon.ts";
@@ -47,9 +47,16 @@ export interface StandingDeps {
   readonly onTrouble: (message: string) => void;
 }
 
+interface StandingWire {
+  readonly target: string;
+  readonly reveal?: readonly string[];
+  readonly agent?: string;
+}
+
 interface Standing {
   readonly id: string;
   readonly subscriber: Address;
+  readonly agent: Address | undefined;
   readonly target: string;
   readonly query: Query;
   readonly reveal: readonly string[];
@@ -119,11 +126,13 @@ export function openStandingQueries(deps: StandingDeps): AsyncDisposable {
       if (known) end(subject, known);
       return;
     }
-    const { target, reveal = [] } = JSON.parse(body) as { target: string; reveal?: string[] };
+    const { target, reveal = [], agent: path } = JSON.parse(body) as StandingWire;
     if (known?.target === target) return;
     const { address: subscriber, name: id } = placeOf(subject);
     const query = knownQuery(queryOfTarget(target) ?? {});
-    const one = { id, subscriber, query, target, reveal, matches: new Map(), inside: 0, isOver: false };
+    const agent = path === undefined ? undefined : parseAddress(`${subscriber.text}/${path}`);
+    const wish = { id, subscriber, agent, query, target, reveal };
+    const one = { ...wish, matches: new Map(), inside: 0, isOver: false };
     queries.set(subject, one);
     byId.set(`${subscriber.text} ${id}`, one);
     if (isLive) lookEverywhere(one);
@@ -154,7 +163,7 @@ export function openStandingQueries(deps: StandingDeps): AsyncDisposable {
     queries.delete(subject);
     byId.delete(`${one.subscriber.text} ${one.id}`);
     for (const [node, fact] of one.matches) {
-      if (isIn(one, node)) notices.ended(parseAddress(node), one.subscriber.text, one.id);
+      if (isIn(one, node)) notices.ended(parseAddress(node), (one.agent ?? one.subscriber).text, one.id);
       tasks.add(fact.subject, async () => await forget(fact));
     }
   }
@@ -204,9 +213,9 @@ export function openStandingQueries(deps: StandingDeps): AsyncDisposable {
   }
 
   async function look(one: Standing, node: string): Promise<void> {
-    const { id, subscriber, query } = one;
+    const { id, subscriber, agent, query } = one;
     const address = parseAddress(node);
-    const caller = { address: subscriber, kind: "person", scopes: rights, tokenId: "" } as const;
+    const caller = { address: subscriber, agent, kind: "person", scopes: rights, tokenId: "" } as const;
     const looking: Look = { caller, via: "subscription", disclosed: await reader.own(caller, one.reveal) };
     const [found] = await reader.glimpse(looking, [address]);
     const matches = found !== undefined && isMatch(query, found);
@@ -231,7 +240,7 @@ export function openStandingQueries(deps: StandingDeps): AsyncDisposable {
       ask(one, node);
       return;
     }
-    if (!matches) notices.ended(address, subscriber.text, id);
+    if (!matches) notices.ended(address, actorOf(caller).text, id);
   }
 
   function isMatch(query: Query, { address, properties }: NodeShape): boolean {

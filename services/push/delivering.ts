@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Refusal } from "../core/refusal.ts";
 import type { Delivery, Subscription, Watcher } from "../watch/watching.ts";
-import type { Claim } from "../work/work.ts";
+import { type Claim, openSaving } from "../work/work.ts";
 import { type Bell, openBell } from "./bell.ts";
 import type { Gate } from "./gate.ts";
 import { after } from "./outcome.ts";
@@ -14,7 +14,6 @@ import { letterOf, nextParcel, type Parcel } from "./parcel.ts";
 import { type PostingDeps, post } from "./posting.ts";
 import { type Progress, progressJson, progressOf } from "./progress.ts";
 import type { PushTimes } from "./push-times.ts";
-import { openSaving } from "./saving.ts";
 import { openWay, type Way } from "./way.ts";
 
 export interface DeliveringDeps extends Omit<PostingDeps, "answerMs"> {

@@ -39,3 +39,14 @@ export async function disclosing(
   if (caller === undefined || named.length === 0) return kept;
   return { ...kept, wish: { ...kept.wish, disclosed: await own(caller, named) } };
 }
+
+/** Whether a stream carries a subscription: just one, or all of its caller that no webhook delivers and no other agent hears. */
+export function isCarried(
+  id: string,
+  { hook, agent }: Partial<Pick<Subscription, "hook" | "agent">> = {},
+  caller: Caller,
+  only: string | undefined,
+): boolean {
+  if (only !== undefined) return id === only;
+  return hook === undefined && agent?.text === caller?.agent?.text;
+}

@@ -17,7 +17,7 @@ import type { Following } from "./following.ts";
 import { Found, type FoundDeps } from "./found.ts";
 import { asDecided, Gathering, isTold } from "./gathering.ts";
 import type { Start } from "./history.ts";
-import { disclosing, type Kept, startOf } from "./kept.ts";
+import { disclosing, isCarried, type Kept, startOf } from "./kept.ts";
 import { type Standing, type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
@@ -41,6 +41,8 @@ export interface OwnDeps {
   readonly following: Pick<Following, "begin" | "isAway" | "wished">;
   /** Just this one, and nothing else that is the caller's (watchers, groups); without it all that no webhook delivers. */
   readonly only?: string | undefined;
+  /** Whether the caller hears who watches it. */
+  readonly hearsWatchers: boolean;
 }
 
 export class Own {
@@ -65,7 +67,8 @@ export class Own {
   /** One that the caller keeps, as it stands when the stream begins. */
   async begin(subscription: Subscription): Promise<void> {
     const { id, position } = subscription;
-    if (!this.#carries(id, subscription) || !this.#isNews(id, position)) return;
+    if (!isCarried(id, subscription, this.#stream.caller, this.#deps.only) || !this.#isNews(id, position))
+      return;
     const start = startOf(subscription, this.#start, this.#stream.start);
     await this.#keep({ id, wish: subscription, stored: subscription, start, watch: undefined });
   }
@@ -101,8 +104,9 @@ export class Own {
   #takeSubscription(fact: Fact): void {
     const id = nameOf(fact.subject);
     const next = subscriptionOf(fact);
-    if (!this.#carries(id, next) || !this.#isNews(id, fact.position)) return;
     const present = this.#kept.get(id);
+    const isMine = present || isCarried(id, next, this.#stream.caller, this.#deps.only);
+    if (!isMine || !this.#isNews(id, fact.position)) return;
     if (next === undefined) {
       // It may have ended before the stream came to know it.
       if (present) this.#drop(present, endOf(fact).why);
@@ -187,7 +191,7 @@ export class Own {
   #isTold(turn: MemberTurn): boolean {
     const watching = [...this.#kept.values()].filter(({ watch }) => watch?.target.node.text === turn.group);
     const looks = watching.map(({ wish }) => this.#lookOf(wish));
-    const caller = this.#deps.only === undefined ? this.#stream.caller : undefined;
+    const caller = this.#deps.hearsWatchers ? this.#stream.caller : undefined;
     return isTold(turn, caller, looks, this.#deps.access);
   }
 
@@ -198,11 +202,6 @@ export class Own {
     kept.gathering?.drop();
     this.#carry(kept, watch, { ...watch.start, position: undefined });
     if (this.#isStanding(kept, watch.target.node, "blocked")) this.#end(kept, "blocked");
-  }
-
-  #carries(id: string, { hook }: Partial<Subscription> = {}): boolean {
-    const { only } = this.#deps;
-    return only === undefined ? hook === undefined : id === only;
   }
 
   #isStanding(kept: Kept, node: Address, as: Verdict["is"], decisions?: Decisions): boolean {
@@ -233,8 +232,7 @@ export class Own {
   }
 
   #tellOfWatcher(fact: Fact): void {
-    if (this.#deps.only === undefined && this.#isNews(fact.subject, fact.position))
-      this.#word.ofWatcher(fact);
+    if (this.#deps.hearsWatchers && this.#isNews(fact.subject, fact.position)) this.#word.ofWatcher(fact);
   }
 
   #isNews(id: string, position: number): boolean {

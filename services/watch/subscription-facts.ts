@@ -1,6 +1,6 @@
 // Subscription facts: standing wishes as the log holds them.
 // In: subscriptions. Out: bodies of facts, and back. Never: an end that does not say of what.
-import type { Address } from "../core/address.ts";
+import { type Address, makeAddress } from "../core/address.ts";
 import { leaseEnd, requireLeaseSeconds } from "../core/lease-bounds.ts";
 import { type Principal, rights } from "../core/principal.ts";
 import { oncePerFact } from "../store/decoded.ts";
@@ -19,6 +19,8 @@ export interface Subscription extends WatchWish {
   readonly createdMs: number;
   readonly lease: { readonly seconds: number; readonly untilMs: number } | undefined;
   readonly reveal: readonly string[];
+  /** The agent that hears of it in place of its subscriber's streams. */
+  readonly agent: Address | undefined;
   /** Where it is delivered to in place of streams. */
   readonly hook: Hook | undefined;
   /** The position at which it was made: a reader from before has yet to see any of it. */
@@ -38,6 +40,8 @@ export interface Wire {
   l?: { s: number; u: number };
   reveal?: readonly string[];
   hook?: HookWire;
+  /** The path of the agent's node, under the subscriber's. */
+  agent?: string;
   /** Absent: the position of this very fact. */
   made?: number;
   since?: number;
@@ -66,9 +70,9 @@ export function endBody({ target }: Subscription, why: EndReason): string {
   return JSON.stringify({ was: target, why });
 }
 
-/** The subscriber by itself, without the token that it came with. */
-export function subscriberOf({ subscriber }: Subscription): Principal {
-  return { address: subscriber, kind: "person", scopes: rights, tokenId: "" };
+/** The subscriber, or the agent that acts for it, without the token that it came with. */
+export function subscriberOf({ subscriber, agent }: Pick<Subscription, "subscriber" | "agent">): Principal {
+  return { address: subscriber, agent, kind: "person", scopes: rights, tokenId: "" };
 }
 
 export function isOver({ lease }: Subscription, nowMs: number): boolean {
@@ -89,6 +93,10 @@ export function decode(subject: string, wire: Wire, position: number): Subscript
     createdMs: wire.at,
     lease: wire.l && { seconds: wire.l.s, untilMs: wire.l.u },
     reveal: wire.reveal ?? [],
+    agent:
+      wire.agent === undefined
+        ? undefined
+        : makeAddress(address.local, address.domain, wire.agent.split("/")),
     hook: wire.hook && hookOf(wire.hook),
     made: wire.made ?? position,
     since: wire.since ?? position,
@@ -97,11 +105,12 @@ export function decode(subject: string, wire: Wire, position: number): Subscript
 }
 
 export function toWire(one: Subscription): Wire {
-  const { target, properties, depth, createdMs, filter, lease, reveal, hook, made, since } = one;
+  const { target, properties, depth, createdMs, filter, lease, reveal, agent, hook, made, since } = one;
   const wire: Wire = { target, properties, depth, at: createdMs, made, since };
   if (filter) wire.filter = filter.text;
   if (lease) wire.l = { s: lease.seconds, u: lease.untilMs };
   if (reveal.length > 0) wire.reveal = reveal;
+  if (agent) wire.agent = agent.path.join("/");
   if (hook) wire.hook = hookWire(hook);
   return wire;
 }

@@ -19,7 +19,7 @@ export interface SubscriptionShape {
   readonly filter?: string;
   readonly state: "active" | "pending";
   readonly lease?: Omit<LeaseShape, "default">;
-  readonly delivery: "stream" | { readonly webhook: HookShape };
+  readonly delivery: "stream" | { readonly agent: string } | { readonly webhook: HookShape };
   readonly revealed?: readonly string[];
 }
 
@@ -35,7 +35,7 @@ export async function shapeOf(
   { standing, deliveries }: ShapeDeps,
   issued?: string,
 ): Promise<SubscriptionShape> {
-  const { id, subscriber, target, properties, depth, filter, lease, reveal, disclosed, hook } = one;
+  const { id, subscriber, target, properties, depth, filter, lease, reveal, disclosed, agent, hook } = one;
   return {
     id,
     subscriber: subscriber.text,
@@ -46,7 +46,11 @@ export async function shapeOf(
     ...(filter && { filter: filter.text }),
     state: await standing.of(one, { caller: who, via: "", disclosed: disclosed ?? nothingDisclosed }),
     ...(lease && { lease: { id, seconds: lease.seconds, until: timestamp(lease.untilMs) } }),
-    delivery: hook ? { webhook: hookShape(hook, await deliveries.standing(one), issued) } : "stream",
+    delivery: hook
+      ? { webhook: hookShape(hook, await deliveries.standing(one), issued) }
+      : agent
+        ? { agent: agent.text }
+        : "stream",
     ...(reveal.length > 0 && { revealed: reveal }),
   };
 }

@@ -156,6 +156,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     if (filter) wire.filter = filter.text;
     if (wish.lease) wire.l = leaseOf(wish.lease.seconds, now());
     if (wish.reveal && wish.reveal.length > 0) wire.reveal = wish.reveal;
+    if (who.agent) wire.agent = who.agent.path.join("/");
     const id = randomBytes(12).toString("base64url");
     const { delivery = "stream" } = wish;
     const agreed = delivery === "stream" ? undefined : await hooks.agree(delivery.webhook);

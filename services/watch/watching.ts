@@ -138,6 +138,8 @@ export function openWatching(deps: WatchDeps): Watching {
 
   async function open(request: StreamRequest): Promise<Watcher> {
     const { caller, via, targets, own, only, after, onReady, onTakenBack } = request;
+    const isAll = only === undefined;
+    const { inbox, notices } = request.brings ?? { inbox: isAll, notices: isAll };
     const way = (target: Target): Way => wayOf({ caller, via }, target);
     for (const { look, node, names } of single(targets).map(way)) {
       await askedTwice(() => access.requireOpen(look, node, names, "watch"), follower.caughtUp);
@@ -183,6 +185,7 @@ export function openWatching(deps: WatchDeps): Watching {
       end: subscriptions.end,
       following,
       only,
+      hearsWatchers: notices,
     });
     const leave = readers.add(mine, own ? caller?.address : undefined);
 
@@ -203,14 +206,14 @@ export function openWatching(deps: WatchDeps): Watching {
       }
       if (own && caller) {
         // Nothing of before is shown anew because somebody who is watched has decided anew.
-        if (only === undefined && allows(caller.scopes, "message")) stream.addInbox(caller, left);
+        if (inbox && allows(caller.scopes, "message")) stream.addInbox(caller, left);
         const { held, ended } = await subscriptions.of(caller.address, only);
         // One that was made after an unblock must not end by the block.
         await follower.known(Math.max(0, ...held.map(({ position }) => position)));
         for (const one of held) await mine.begin(one);
         for (const one of ended) mine.beginEnded(one);
-        const isTold = after !== undefined && only === undefined;
-        if (isTold) for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
+        if (after && notices)
+          for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
         await mine.begun();
       }
       const opening = stream.open();

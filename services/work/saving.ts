@@ -1,5 +1,5 @@
-// Saving: a webhook's progress into the log, at once where it matters and now and then where it does not.
-// In: progress as it comes. Out: saves, one after the other. Never: a save for each of many deliveries.
+// Saving: progress into the log, at once where it matters and now and then where it does not.
+// In: progress as it comes. Out: saves, one after the other. Never: a save for each of many steps.
 import type { Json } from "../core/json.ts";
 
 export interface Saving extends Disposable {
