@@ -227,6 +227,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     egress,
     secretsOf: async ({ subscriber, id }) => await hookSecrets.of(subscriber, id),
     now,
+    caughtUp: follower.caughtUp,
     onAttempt,
     onTrouble,
     times: options.push,

@@ -30,6 +30,8 @@ export interface PushDeps extends Pick<PostingDeps, "egress" | "secretsOf" | "no
   readonly onTrouble: (message: string) => void;
   /** Others than usual, for tests. */
   readonly times?: PushTimes | undefined;
+  /** Resolves once everything is known that was decided before. */
+  readonly caughtUp: () => Promise<void>;
 }
 
 const underWayMax = 2_000;
@@ -39,6 +41,7 @@ export function openPush(deps: PushDeps): Push {
   const gate = openGate(underWayMax);
   const all = new Map<string, Subscription>();
   const running = new Map<string, Delivering>();
+  let isKnown = false;
   const division = work.divide("webhook", async (claim) => await run(claim));
   const listening = hooked.listen({
     changed(one) {
@@ -75,7 +78,15 @@ export function openPush(deps: PushDeps): Push {
     }
   }
 
+  /** Before the whole log is known, a block may not be: nothing is delivered then. */
+  async function whenKnown(): Promise<void> {
+    if (isKnown) return;
+    await deps.caughtUp();
+    isKnown = true;
+  }
+
   async function open(one: Subscription, { after, onReady, onTakenBack }: OpenFrom) {
+    await whenKnown();
     return await watching.open({
       caller: subscriberOf(one),
       via: "webhook",

@@ -538,6 +538,77 @@ describe("an endpoint that never takes anything", () => {
   });
 });
 
+describe("between attempts that lie far apart", () => {
+  const patient = { ...times, retryMs: [60_000] };
+  const world = aWorld("memory", { settings: { webhookAllowPrivate: true, push: patient } });
+
+  test("an endpoint is asked again as soon as there is news, and not before", async () => {
+    const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+    const [failing, good] = [await anEndpoint(), await anEndpoint()];
+    failing.answer = answers(500);
+    await alice.sets("for-sale", { item: "fork", price: 1 });
+    const id = await hooks(bob, failing, { target: alice.address, properties: ["for-sale"] });
+    await hooks(bob, good, { target: alice.address, properties: ["looking-for"] });
+    await until("a failure", async () => (await shown(bob, id)).state === "failing");
+    failing.answer = answers(204);
+    const laterMs = performance.now() + 2 * times.gapMs;
+    for (let n = 0; performance.now() < laterMs; n++) {
+      await alice.sets("looking-for", { item: `spoon ${n}` });
+      await good.hears("what is no news to the other", toldOf("looking-for", { item: `spoon ${n}` }));
+    }
+    expect(failing.received.length).toBe(1);
+    await alice.sets("for-sale", { item: "fork", price: 2 });
+    await failing.hears("the news", toldOf("for-sale", { item: "fork", price: 2 }));
+    expect(failing.received.length).toBe(2);
+  });
+});
+
+describe("a secret", () => {
+  const written: string[] = [];
+  const world = aWorld("memory", {
+    settings: { webhookAllowPrivate: true, push: times },
+    through: (log) => ({
+      ...log,
+      async append(facts) {
+        for (const { subject, body } of facts) if (!subject.startsWith("a.")) written.push(body);
+        return await log.append(facts);
+      },
+    }),
+  });
+
+  test("is in no log that brokers are fed from, nor in what is kept of attempts", async () => {
+    const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+    const endpoint = await anEndpoint();
+    await alice.sets("for-sale", { item: "ring", price: 1 });
+    const id = await hooks(bob, endpoint, { target: alice.address });
+    await endpoint.hears("it", toldOf("for-sale", { item: "ring", price: 1 }));
+    await until("progress", () => written.some((body) => body.includes('"delivered"')));
+    await bob.asks("PATCH", path(id), { body: { delivery: { webhook: { rotate: true } } } });
+    const secret = endpoint.secret.slice("whsec_".length);
+    expect(written.some((body) => body.includes("whsec_") || body.includes(secret))).toBe(false);
+  });
+});
+
+describe("the real program, killed and started again", () => {
+  const world = aWorld("process", { env: { TIDINGS_WEBHOOK_ALLOW_PRIVATE: "true" } });
+
+  test("goes on where an endpoint was", async () => {
+    const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+    const endpoint = await anEndpoint();
+    const id = await hooks(bob, endpoint, { target: alice.address });
+    await alice.sets("for-sale", { item: "lamp", price: 1 });
+    await endpoint.hears("it", toldOf("for-sale", { item: "lamp", price: 1 }));
+    // What a broker remembers alone is not asked: it is killed a second after it has saved that.
+    await until("a save", () => performance.now() > (endpoint.received[0]?.atMs ?? 0) + 1_500);
+    await world.program.kill();
+    await world.program.start();
+    await alice.sets("for-sale", { item: "lamp", price: 2 });
+    await endpoint.hears("what came later", toldOf("for-sale", { item: "lamp", price: 2 }));
+    expect(endpoint.received.length).toBe(2);
+    expect(await attempts(bob, id)).toHaveLength(2);
+  });
+});
+
 describe("without leave to reach private addresses", () => {
   const world = aWorld("memory");
   test.each([

@@ -78,6 +78,7 @@ const taken: readonly string[] = [
   "https://172.32.0.1/",
   "https://[2606:4700::1111]/",
   "https://[64:ff9b::808:808]/",
+  "https://[::ffff:8.8.8.8]/",
   "https://[2002:808:808::1]/",
   "https://localhost.example.com/",
 ];
