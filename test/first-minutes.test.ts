@@ -1,10 +1,11 @@
 // The first minutes of a stranger: what the start prints and what the README says, typed into a shell as they stand.
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { openWorld } from "./conversations/world.ts";
-import { until } from "./store/embedded.ts";
+import { temporaryFolder, until } from "./store/embedded.ts";
 
 interface Typed extends AsyncDisposable {
   /** What it has printed so far. */
@@ -33,6 +34,14 @@ function type(line: string): Typed {
       await end.catch(() => undefined);
     },
   };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 describe("the three commands that the start prints", () => {
@@ -99,5 +108,29 @@ describe("the README", () => {
     expect(decided).toContain('"code":"not-found"');
     expect(decided).toContain('"decision":"allow"');
     await until("Dave to be shown absence", () => watching.printed.includes("property.removed"));
+  }, 60_000);
+
+  it("shows a receiver of webhooks that works as typed", async () => {
+    await using world = await openWorld("process", { env: { TIDINGS_WEBHOOK_ALLOW_PRIVATE: "true" } });
+    await using folder = await temporaryFolder();
+    const readme = await readFile(fileURLToPath(new URL("../README.md", import.meta.url)), "utf8");
+    const section = readme.slice(readme.indexOf("## Webhooks"), readme.indexOf("## Settings"));
+    const [receive = "", subscribe = ""] = [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(
+      ([, block = ""]) => block,
+    );
+    const port = await freePort();
+    const here = (text: string): string => text.replaceAll("8090", String(port));
+    await using receiver = type(`cd ${folder.path}\n${here(receive)}`);
+    const secret = await until("a secret", () => /^SECRET='(\S+)'$/m.exec(receiver.printed)?.[1]);
+
+    const carol = await world.registers("carol", { handle: "carol" });
+    const dave = await world.registers("dave");
+    const known = `SECRET='${secret}'; URL=${world.url}; DAVE=${dave.token}; JSON='Content-Type: application/json'`;
+    const subscribed = await type(`${known}\n${here(subscribe)}`).end;
+    expect(subscribed).toContain('"verified":false,"state":"active"');
+    await carol.sets("travel", { city: "Berlin" });
+    await until("the receiver to hear it", () =>
+      receiver.printed.includes('dev.tidings.property.changed {"city":"Berlin"}'),
+    );
   }, 60_000);
 });
