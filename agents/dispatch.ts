@@ -3,42 +3,21 @@
 // (but in the mode `parallel`), an event that ends twice, or progress past one that has not ended.
 import { type Fifo, openFifo } from "./fifo.ts";
 import type { LogLevel, Run } from "./port.ts";
+import { openProgress } from "./progress.ts";
+import {
+  addLine,
+  type Dispatchable,
+  errorText,
+  type RunRecord,
+  type RunState,
+  recordOf,
+  type Tried,
+} from "./run-record.ts";
+import { systemTimers, type Timers } from "./timers.ts";
+
+export type { RunRecord } from "./run-record.ts";
 
 export type Mode = "queued" | "restart" | "single" | "parallel";
-/** `failed` will be tried again; `dead` will not. `stopped` and `dropped` were not handled to the end, on purpose. */
-export type RunState = "running" | "done" | "ignored" | "failed" | "dead" | "stopped" | "dropped";
-
-export interface LogLine {
-  readonly atMs: number;
-  readonly level: LogLevel;
-  readonly text: string;
-}
-
-export interface RunRecord<Event> {
-  /** The event's id. */
-  readonly id: string;
-  readonly event: Event;
-  readonly state: RunState;
-  readonly attempts: number;
-  readonly startedMs: number;
-  /** From the start of the first attempt until now, waits between attempts included. */
-  readonly ms: number;
-  readonly error?: string;
-  /** The last 20 lines. */
-  readonly log: readonly LogLine[];
-}
-
-export interface Timers {
-  set(delayMs: number, due: () => void): unknown;
-  clear(timer: unknown): void;
-}
-
-/** What is known of an event here. */
-export interface Dispatchable {
-  readonly id: string;
-  readonly node: string;
-  readonly hops: number;
-}
 
 export interface DispatcherOptions<Event extends Dispatchable, Cursor> {
   readonly mode: Mode;
@@ -78,27 +57,15 @@ export interface Dispatcher<Event, Cursor> {
   stop(graceMs?: number): Promise<void>;
 }
 
-const logLinesMax = 20;
-const logLineMax = 1000;
-const noLines: readonly LogLine[] = [];
-const systemTimers: Timers = {
-  set: (delayMs, due) => setTimeout(due, delayMs),
-  clear: (timer) => clearTimeout(timer as NodeJS.Timeout),
-};
-
-interface Entry<Event, Cursor> {
-  readonly event: Event;
+interface Entry<Event, Cursor> extends Tried<Event> {
   readonly run: Run;
   readonly cursor: Cursor | undefined;
   readonly lane: Lane<Event, Cursor>;
-  attempts: number;
-  startedMs: number;
   deadlineMs: number;
   /** Of the attempt that is on. */
   abort: AbortController | undefined;
   /** Until the next attempt. */
   pause: unknown;
-  log: LogLine[] | undefined;
   hasEnded: boolean;
 }
 
@@ -113,25 +80,17 @@ export function openDispatcher<Event extends Dispatchable, Cursor = string>(
   options: DispatcherOptions<Event, Cursor>,
 ): Dispatcher<Event, Cursor> {
   type One = Entry<Event, Cursor>;
-  const {
-    mode,
-    concurrency = 16,
-    backoffMs = [1000, 5000, 25_000],
-    hopsMax = 16,
-    timeLimitMs = 30_000,
-  } = options;
-  const { timers = systemTimers, now = Date.now, random = Math.random } = options;
+  const { mode, concurrency = 16, hopsMax = 16, timeLimitMs = 30_000, timers = systemTimers } = options;
+  const { backoffMs = [1000, 5000, 25_000], now = Date.now, random = Math.random } = options;
   const lanes = new Map<string, Lane<Event, Cursor>>();
   /** Those whose turn it is and who wait for a free place. */
   const ready = openFifo<One>();
-  /** In the order in which they were offered, from the first that has not ended. */
-  const held = openFifo<One>();
+  const progress = openProgress<Cursor>((cursor) => options.onProgress?.(cursor));
   /** In the order of their deadlines, since all have the same limit. */
   const attempts = new Set<One>();
   const begun = new Map<string, One>();
   let watchdog: unknown;
   let isStopping = false;
-  let idlers: (() => void)[] = [];
   let onQuiet: (() => void) | undefined;
 
   function offer(event: Event, cursor?: Cursor): void {
@@ -150,7 +109,7 @@ export function openDispatcher<Event extends Dispatchable, Cursor = string>(
       log: undefined,
       hasEnded: false,
     };
-    held.push(entry);
+    progress.add(entry);
     if (event.hops >= hopsMax) {
       end(entry, "stopped", `hop limit: ${event.hops} reactions of agents led to it`);
       forget(lane);
@@ -218,7 +177,7 @@ export function openDispatcher<Event extends Dispatchable, Cursor = string>(
       (error) => {
         if (entry.abort !== abort) return;
         leave(entry);
-        failed(entry, messageOf(error));
+        failed(entry, errorText(error));
       },
     );
   }
@@ -253,9 +212,9 @@ export function openDispatcher<Event extends Dispatchable, Cursor = string>(
     if (isStopping) return;
     const wait = backoffMs[entry.attempts - 1];
     if (wait === undefined) {
-      bury(entry, recordOf(entry, "dead", error));
+      bury(entry, recordOf(entry, now(), "dead", error));
     } else {
-      options.onRun?.(recordOf(entry, "failed", error));
+      options.onRun?.(recordOf(entry, now(), "failed", error));
       later(entry, wait, () => {
         ready.push(entry);
         fill();
@@ -273,11 +232,7 @@ export function openDispatcher<Event extends Dispatchable, Cursor = string>(
   }
 
   function bury(entry: One, record: RunRecord<Event>): void {
-    const kept = options.onDead?.(record);
-    if (kept === undefined) {
-      endTurn(entry, "dead", record.error);
-      return;
-    }
+    const kept = options.onDead?.(record) ?? Promise.resolve();
     kept.then(
       () => endTurn(entry, "dead", record.error),
       () => later(entry, backoffMs.at(-1) ?? 1000, () => bury(entry, record)),
@@ -303,53 +258,22 @@ export function openDispatcher<Event extends Dispatchable, Cursor = string>(
     }
     if (entry.pause !== undefined) timers.clear(entry.pause);
     if (begun.get(entry.event.id) === entry) begun.delete(entry.event.id);
-    options.onRun?.(recordOf(entry, state, error));
-    if (held.first() === entry) advance();
-  }
-
-  function advance(): void {
-    let cursor: Cursor | undefined;
-    while (held.first()?.hasEnded) cursor = held.shift()?.cursor ?? cursor;
-    if (cursor !== undefined) options.onProgress?.(cursor);
-    if (held.size > 0) return;
-    const done = idlers;
-    idlers = [];
-    for (const resolve of done) resolve();
-  }
-
-  function recordOf(entry: One, state: RunState, error?: string): RunRecord<Event> {
-    const { event, attempts: tried, startedMs, log } = entry;
-    const nowMs = now();
-    const record = {
-      id: event.id,
-      event,
-      state,
-      attempts: tried,
-      startedMs: tried === 0 ? nowMs : startedMs,
-      ms: tried === 0 ? 0 : nowMs - startedMs,
-      log: log ? [...log] : noLines,
-    };
-    return error === undefined ? record : { ...record, error };
+    options.onRun?.(recordOf(entry, now(), state, error));
+    progress.ended(entry);
   }
 
   return {
     offer,
     get waiting() {
-      return held.size;
+      return progress.held;
     },
-    running: () => [...begun.values()].map((entry) => recordOf(entry, entry.abort ? "running" : "failed")),
+    running: () =>
+      [...begun.values()].map((entry) => recordOf(entry, now(), entry.abort ? "running" : "failed")),
     note(id, level, text) {
       const entry = begun.get(id);
-      if (entry === undefined) return;
-      entry.log ??= [];
-      entry.log.push({ atMs: now(), level, text: text.slice(0, logLineMax) });
-      if (entry.log.length > logLinesMax) entry.log.shift();
+      if (entry) addLine(entry, { atMs: now(), level, text });
     },
-    idle: () =>
-      new Promise((resolve) => {
-        if (held.size === 0) resolve();
-        else idlers.push(resolve);
-      }),
+    idle: progress.idle,
     async stop(graceMs = 0) {
       isStopping = true;
       for (const { pause } of begun.values()) if (pause !== undefined) timers.clear(pause);
@@ -372,9 +296,4 @@ export function openDispatcher<Event extends Dispatchable, Cursor = string>(
       if (watchdog !== undefined) timers.clear(watchdog);
     },
   };
-}
-
-function messageOf(error: unknown): string {
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return text.slice(0, logLineMax);
 }

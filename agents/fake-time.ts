@@ -1,6 +1,6 @@
 // Fake time: a clock that moves when a test says so.
 // In: how far. Out: timers, in the order in which they fall due. Never: a wait of its own.
-import type { Timers } from "./dispatch.ts";
+import type { Timers } from "./timers.ts";
 
 export interface FakeTime {
   now(): number;
