@@ -8,16 +8,18 @@ import {
   celFunc,
   celList,
   celMap,
+  celMethod,
   isCelUint,
   parse,
   plan,
 } from "@bufbuild/cel";
+import { RE2JS } from "re2js";
 import { AgentError, shown } from "./agent-error.ts";
 import type { Json } from "./port.ts";
 
 type Expression = ReturnType<typeof parse>["expr"];
 
-const { DOUBLE, DYN, INT, STRING, UINT } = CelScalar;
+const { BOOL, DOUBLE, DYN, INT, STRING, UINT } = CelScalar;
 const textMax = 2048;
 const typeNames = [
   "bool",
@@ -47,11 +49,25 @@ function mixed(name: string, operate: (left: number, right: number) => number) {
 /** The node that a query looks at now: CEL evaluates in one go, so there is one at a time. */
 let looked: { readonly [name: string]: Json } = {};
 
+/** Patterns meet what others wrote: none may backtrack. Those beyond the bound are compiled anew each time. */
+const patterns = new Map<string, RE2JS>();
+const patternsMax = 32;
+
+function matches(text: string, pattern: string): boolean {
+  const known = patterns.get(pattern) ?? RE2JS.compile(pattern);
+  if (patterns.size < patternsMax) patterns.set(pattern, known);
+  return known.test(text);
+}
+
 const funcs = [
   ...mixed("_+_", (left, right) => left + right),
   ...mixed("_-_", (left, right) => left - right),
   ...mixed("_*_", (left, right) => left * right),
   ...mixed("_/_", (left, right) => left / right),
+  celFunc("matches", [STRING, STRING], BOOL, matches),
+  celMethod("matches", STRING, [STRING], BOOL, function (pattern) {
+    return matches(this, pattern);
+  }),
 ];
 const ofEvents = celEnv({ funcs });
 const ofNodes = celEnv({
@@ -75,14 +91,15 @@ export interface EventScope {
 
 /** @throws AgentError that says what is wrong with it */
 export function compileWhere(text: string): (scope: EventScope) => boolean {
-  const evaluate = compiled(text, ofEvents, ["node", "name", "value", "event", "config", "now"]);
+  const { evaluate, used } = compiled(text, ofEvents, ["node", "name", "value", "event", "config", "now"]);
+  const cel = (word: string, json: Json) => (used.has(word) ? celOf(json) : null);
   return ({ node, name, value, event, config, nowMs }) =>
     evaluate({
       node,
       name,
-      value: celOf(value),
-      event: celOf(event),
-      config: celOf(config),
+      value: cel("value", value),
+      event: cel("event", event),
+      config: cel("config", config),
       now: instant(nowMs),
     });
 }
@@ -91,7 +108,7 @@ export function compileWhere(text: string): (scope: EventScope) => boolean {
 export function compileQuery(
   text: string,
 ): (node: string, properties: { readonly [name: string]: Json }, nowMs: number) => boolean {
-  const evaluate = compiled(text, ofNodes, ["node", "now"]);
+  const { evaluate } = compiled(text, ofNodes, ["node", "now"]);
   return (node, properties, nowMs) => {
     looked = properties;
     return evaluate({ node, now: instant(nowMs) });
@@ -101,21 +118,25 @@ export function compileQuery(
 function compiled(text: string, env: typeof ofEvents, variables: readonly string[]) {
   if (text.length > textMax) throw new AgentError(`a condition has at most ${textMax} characters`);
   let evaluate: ReturnType<typeof plan>;
+  const used = new Set<string>();
   try {
     // The end of the line is the end of a comment.
     const parsed = parse(`${text}\n`);
-    check(parsed.expr, [...variables, ...typeNames], variables, env);
+    check(parsed.expr, [...variables, ...typeNames], { variables, env, used });
     evaluate = plan(env, parsed);
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^<input>:/, "") : String(error);
     throw new AgentError(`the condition "${shown(text)}" is no CEL that fits here: ${why}`);
   }
-  return (scope: Record<string, CelInput>): boolean => {
-    try {
-      return evaluate(scope) === true;
-    } catch {
-      return false;
-    }
+  return {
+    used,
+    evaluate(scope: Record<string, CelInput>): boolean {
+      try {
+        return evaluate(scope) === true;
+      } catch {
+        return false;
+      }
+    },
   };
 }
 
@@ -123,14 +144,14 @@ function compiled(text: string, env: typeof ofEvents, variables: readonly string
 function check(
   part: Expression,
   bound: readonly string[],
-  variables: readonly string[],
-  env: typeof ofEvents,
+  known: { readonly variables: readonly string[]; readonly env: typeof ofEvents; readonly used: Set<string> },
 ): void {
-  const inner = (child: Expression | undefined, names = bound) =>
-    child && check(child, names, variables, env);
+  const { variables, env, used } = known;
+  const inner = (child: Expression | undefined, names = bound) => child && check(child, names, known);
   const kind = part.exprKind;
   switch (kind.case) {
     case "identExpr":
+      used.add(kind.value.name.replace(/^\./, ""));
       if (bound.includes(kind.value.name.replace(/^\./, ""))) return;
       throw new Error(`"${kind.value.name}" is unknown; there are ${variables.join(", ")}`);
     case "selectExpr":
