@@ -44,7 +44,7 @@ const faces = ["http", "push", "federation", "rvp", "mcp", "agents", "cli"];
 /** The rooms that know all others. */
 const wiring = ["services/main.ts", "services/broker.ts", "services/broker-options.ts"];
 /** The one file that starts what is wired: `tidings start`. */
-const starters = ["services/cli/tidings.ts"];
+const starters = ["services/cli/verbs/start.ts"];
 /** Single files beside them, which know core/ only; others may import their types, and wiring hands in the rest. */
 const beside = [
   "services/config.ts",
@@ -105,9 +105,21 @@ export default {
     ),
     rule(
       "host-alone-knows-agents",
-      "only services/agents/ imports agents/",
-      { path: "^services/", pathNot: ["^services/agents/", ...files(wiring)] },
+      "only services/agents/ imports agents/; the command runs them outside",
+      { path: "^services/", pathNot: ["^services/(agents|cli)/", ...files(wiring)] },
       { path: "^agents/" },
+    ),
+    rule(
+      "command-runs-agents-outside",
+      "the command imports what runs agents outside (agents/outside/), no agent and not their API",
+      { path: "^services/cli/" },
+      { path: "^agents/", pathNot: "^agents/outside/" },
+    ),
+    rule(
+      "agents-stay-portable",
+      "what an agent is made of knows no way to run it: agents/outside/ is for the command alone",
+      { path: "^agents/", pathNot: "^agents/outside/" },
+      { path: "^agents/outside/" },
     ),
     rule(
       "beside-knows-core",
