@@ -24,6 +24,8 @@ export interface OutsideOptions {
   readonly store: LocalStore;
   /** Takes a message off the account's list once it was handled: for an account that is the agent's own. */
   readonly acknowledges: boolean;
+  /** The waits before further attempts, 1, 5 and 25 s unless told otherwise. */
+  readonly backoffMs?: readonly number[] | undefined;
   /** Tries once more what failed for good before. */
   readonly retriesDead?: boolean;
   readonly signal: AbortSignal;
@@ -61,6 +63,7 @@ export async function runOutside(options: OutsideOptions): Promise<void> {
   const dispatcher: Dispatcher<AgentEvent, string> = openDispatcher<AgentEvent, string>({
     mode: agent.mode ?? "queued",
     ...(agent.concurrency !== undefined && { concurrency: agent.concurrency }),
+    ...(options.backoffMs !== undefined && { backoffMs: options.backoffMs }),
     // The limit holds for each try below: waiting for a broker that is away is no fault of the agent.
     timeLimitMs: 2 ** 31 - 1,
     handle: async (event, run, _, stopped) => {

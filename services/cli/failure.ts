@@ -22,6 +22,10 @@ export interface Failure {
 export function failureOf(error: unknown): Failure {
   if (error instanceof UsageError) return { line: error.message, code: "usage", exitCode: 2 };
   if (error instanceof CommandError) return { line: error.message, code: "failed", exitCode: 1 };
+  // Known by its name, since most verbs have no use for what defines agents.
+  if ((error as Error).name === "AgentError") {
+    return { line: sentence((error as Error).message), code: "agent", exitCode: 1 };
+  }
   if (!(error instanceof RestError)) {
     const { stack, message = String(error) } = error as Error;
     return { line: stack ?? message, code: "internal", exitCode: 1 };

@@ -1,5 +1,7 @@
 // tidings agent run: an agent in a program of its own.
 // In: the agent's file, a config, a token. Out: what it does, until Ctrl-C. Never: an event twice, or one that is lost in a kill.
+
+import { UsageError } from "../failure.ts";
 import { narrate } from "../narration.ts";
 import { claim, configOf, openStoreOf, outsideFlags, usualFolder } from "../outside.ts";
 import { ownAddress, type Verb } from "../verb.ts";
@@ -12,6 +14,7 @@ Give a bot an account of its own (tidings register), and it may take messages of
   flags: {
     ...outsideFlags,
     "--acknowledge": "take each message off the account's list once it was handled",
+    "--backoff <ms,ms,...>": "the waits before further tries of what failed (1000,5000,25000)",
     "--retry-dead": "try once more what failed for good before",
   },
   async run({ args: [file = ""], flags, rest, print, isJson, signal }) {
@@ -33,9 +36,17 @@ Give a bot an account of its own (tidings register), and it may take messages of
       rest,
       store,
       acknowledges: flags.acknowledge !== undefined,
+      backoffMs: backoffOf(flags.backoff),
       retriesDead: flags.retryDead !== undefined,
       signal,
       ...narration,
     });
   },
 };
+
+function backoffOf(text: string | undefined): readonly number[] | undefined {
+  if (text === undefined) return undefined;
+  const waits = text.split(",").map(Number);
+  if (waits.length <= 20 && waits.every((ms) => ms >= 0 && ms <= 86_400_000)) return waits;
+  throw new UsageError("--backoff takes up to 20 waits in milliseconds, such as 1000,5000,25000.");
+}
