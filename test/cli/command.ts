@@ -24,16 +24,19 @@ export interface Command extends AsyncDisposable {
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Another Node, or another program. */
+  /** Another Node. */
   readonly node?: string;
+  /** In place of the command. */
+  readonly program?: readonly [name: string, ...args: string[]];
 }
 
 export function openCommand(args: readonly string[], options: CommandOptions = {}): Command {
   const { env = {}, cwd, node = process.execPath } = options;
+  const [program, ...before] = options.program ?? [node, tidings];
   const own = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(TIDINGS_|NODE_)/.test(name)),
   );
-  const child = spawn(node, [tidings, ...args], {
+  const child = spawn(program, [...before, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...own, ...env },
     ...(cwd !== undefined && { cwd }),
