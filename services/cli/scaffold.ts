@@ -1,6 +1,9 @@
 // A scaffold: the files that a new bot begins with.
 // In: its name, where the package lies, which versions belong to it. Out: texts by file name. Never: a file that its test does not need or a reader does not want.
 
+/** Hosts take what an agent's module exports by default. */
+const exported = "export default";
+
 export interface ScaffoldOptions {
   readonly name: string;
   /** The package as npm is told of it: `file:../tidings`. */
@@ -58,7 +61,7 @@ function agentOf(name: string): string {
   return `// ${name}: greets your contacts when they come online, each of them once a day.
 import { defineAgent, property, Type } from "tidings/agent";
 
-export default defineAgent({
+${exported} defineAgent({
   name: "${name}",
   version: "1.0.0",
   description: "Greets your contacts when they come online.",

@@ -9,7 +9,7 @@ import { type Claims, openClaims } from "./claims.ts";
 
 export type { BeatTimes } from "./brokers.ts";
 export type { Claim, Division, Working } from "./claim.ts";
-export { openSaving, type Saving } from "./saving.ts";
+export { openSaving } from "./saving.ts";
 
 export interface Work extends AsyncDisposable {
   /** Items of a kind, of which each broker knows all. */
