@@ -102,6 +102,7 @@ describe("a trigger", () => {
     const own = wants(property(["travel", "profile.*"]));
     expect(own(changed("alice@localhost", "travel"))).toBe(true);
     expect(own(changed("alice@localhost", "profile.name"))).toBe(true);
+    expect(own(changed("alice@localhost", "profilex"))).toBe(false);
     expect(own(changed("alice@localhost", "presence"))).toBe(false);
     expect(own(changed("alice@localhost/bike", "travel"))).toBe(false);
     expect(own(changed("bob@localhost", "travel"))).toBe(false);

@@ -68,10 +68,26 @@ describe("away", () => {
     await test.emit({ ...changed("presence", { status: "online" }), lease: said });
     await test.advance("2m");
     expect(test.node(owner)).toEqual({ presence: said.default });
-    const late = testAgent(away, { nodes: { [owner]: { presence: { status: "online" } } } });
-    await late.emit({ type: "timer" });
-    expect(late.effects).toEqual([]);
   });
+});
+
+it("away leaves no note where the owner is back before it comes to it", async () => {
+  const test = testAgent(away);
+  const back = { status: "online" };
+  await test.emit(changed("presence", { status: "offline" }));
+  await test.emit({ ...changed("presence", { status: "offline" }), reason: "expired", revision: 1 });
+  const before = test.effects.length;
+  const slow = testAgent({
+    ...away,
+    async handle(event, ctx) {
+      // Between the event and the agent's answer the owner sets it anew.
+      if (event.type === "property.changed") await ctx.set({ node: owner, name: "presence" }, back);
+      await away.handle(event, ctx);
+    },
+  });
+  await slow.emit({ ...changed("presence", { status: "offline" }), reason: "expired" });
+  expect(before).toBe(1);
+  expect(slow.node(owner)).toEqual({ presence: back });
 });
 
 describe("travel-buddy", () => {
@@ -144,11 +160,20 @@ describe("marketplace", () => {
     expect(JSON.stringify(test.effects)).not.toMatch(/Stolen|Berlin|50|80/);
   });
 
+  it("introduces nobody to themselves", async () => {
+    const test = testAgent(marketplace, {
+      nodes: { [`${bob}/garage`]: { "for-sale": bike }, [bob]: { "looking-for": wish } },
+    });
+    await entered(test, bob, "looking-for");
+    expect(test.effects).toEqual([]);
+  });
+
   it.each([
     ["another city", { city: "Oslo" }],
     ["another currency", { currency: "NOK" }],
     ["an offer that is over", { until: "2025-12-01" }],
     ["another thing", { item: "boat" }],
+    ["a price that is too high", { price: 81 }],
   ])("does not introduce %s", async (_, other) => {
     const test = testAgent(marketplace, {
       nodes: { [bob]: { "for-sale": { ...bike, ...other } }, [carol]: { "looking-for": wish } },
@@ -192,7 +217,9 @@ describe("presence-keeper", () => {
       view: "desk",
     });
     expect(test.node(owner)["presence.merged"]).toEqual(merged("away", "desk"));
+    await test.emit(changed("presence", { status: "online", device: "desk" }));
     await test.emit(changed("presence", { status: "busy", device: "desk" }));
+    expect(test.effects).toContainEqual({ type: "cancel", name: "idle desk" });
     await test.advance("1h");
     expect(test.node(owner).presence).toMatchObject({ status: "busy" });
   });

@@ -123,6 +123,20 @@ describe("an agent under test", () => {
     expect(test.effects).toHaveLength(2);
   });
 
+  it("refuses, as the broker does, an effect that is another one when the event is told again", async () => {
+    let chance = 0;
+    const fickle = defineAgent({
+      name: "fickle",
+      version: "1.0.0",
+      permissions: ["message:anyone"],
+      on: [started()],
+      handle: (_event, ctx) => ctx.send("bob@localhost", String(++chance)),
+    });
+    const test = testAgent(fickle);
+    await test.emit({ type: "started" });
+    await expect(test.redeliver()).rejects.toMatchObject({ code: "idempotency-mismatch" });
+  });
+
   it("keeps state, and reads, finds and fetches from what the test says", async () => {
     const curious = defineAgent({
       name: "curious",
