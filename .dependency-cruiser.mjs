@@ -25,6 +25,7 @@ const publicFiles = [
   "services/messages/messages.ts",
   "services/accounts/accounts.ts",
   "services/work/work.ts",
+  "services/agents/agents.ts",
 ];
 
 const services = [
@@ -39,8 +40,9 @@ const services = [
   "messages",
   "accounts",
   "work",
+  "agents",
 ];
-const faces = ["http", "push", "federation", "rvp", "mcp", "agents", "cli"];
+const faces = ["http", "push", "federation", "rvp", "mcp", "cli"];
 /** The rooms that know all others. */
 const wiring = ["services/main.ts", "services/broker.ts", "services/broker-options.ts"];
 /** The one file that starts what is wired: `tidings start`. */
@@ -83,7 +85,13 @@ export default {
       { path: `^services/${oneOf(services)}/` },
       {
         path: ours,
-        pathNot: ["^services/core/", "^services/$1/", ...files([...storePort, ...publicFiles, ...beside])],
+        pathNot: [
+          "^services/core/",
+          "^services/$1/",
+          ...files([...storePort, ...publicFiles, ...beside]),
+          // Judged by a rule of its own: host-alone-knows-agents.
+          "^agents/",
+        ],
       },
     ),
     rule(

@@ -17,6 +17,7 @@ export interface Times {
   readonly onLeaseEnded: (lateMs: number) => void;
   readonly onSent: (afterMs: number) => void;
   readonly onAttempt: (outcome: string) => void;
+  readonly onRun: (state: string) => void;
 }
 
 export function brokerTimes({ times, counts }: Meters): Times {
@@ -36,6 +37,7 @@ export function brokerTimes({ times, counts }: Meters): Times {
       "POSTs to webhooks, by what came of them.",
       "outcome",
     ),
+    onRun: counts("tidings_agent_runs_total", "Runs of agents here, by how they ended.", "state"),
   };
 }
 

@@ -1,6 +1,7 @@
 // What a broker is opened with.
 // In: nothing. Out: a type. Never: a default.
 import type { FastifyBaseLogger } from "fastify";
+import type { AgentLimits } from "./agents/agents.ts";
 import type { Config } from "./config.ts";
 import type { Limits } from "./http/quotas.ts";
 import type { BoxLimits } from "./messages/messages.ts";
@@ -32,6 +33,10 @@ export interface BrokerOptions extends Pick<Config, "domain" | "registration" | 
   readonly boxes?: BoxLimits | undefined;
   /** Webhooks may lead to loopback and private addresses. */
   readonly webhookAllowPrivate?: boolean | undefined;
+  /** Folders and files of agents besides those that are shipped. */
+  readonly agentPaths?: readonly string[] | undefined;
+  /** How agents are held in check; others than usual, for tests. */
+  readonly agentLimits?: AgentLimits | undefined;
   /** When webhooks are tried again; others than usual, for tests. */
   readonly push?: PushTimes | undefined;
   /** Where the directory keeps what it can make again; in memory without it. */

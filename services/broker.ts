@@ -1,6 +1,8 @@
 // The broker: every service wired over two logs, whatever those logs stand on.
 // In: logs, a clock, settings. Out: one HTTP server that is ready to listen. Never: a process, a signal, an environment.
+
 import { openAccounts } from "./accounts/accounts.ts";
+import { openAgents } from "./agents/agents.ts";
 import { brokerReadings, brokerTimes } from "./broker-meters.ts";
 import type { BrokerOptions } from "./broker-options.ts";
 import type { Caller } from "./core/principal.ts";
@@ -47,7 +49,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const { ailments = () => [], rateLimit, limits = usualLimits, boxes, isAlone = false } = options;
   const onTrouble = (message: string): void => log.warn(message);
   const meters = openMeters();
-  const { onLeaseEnded, onSent, onAttempt } = brokerTimes(meters);
+  const { onLeaseEnded, onSent, onAttempt, onRun } = brokerTimes(meters);
   let feedLagMs = 0;
 
   const work = await openWork({ domain, log: options.work, isAlone, onTrouble, times: options.beats });
@@ -178,8 +180,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onSent,
   });
 
-  const { streamsOf } = watching;
-  const explain = openExplain({ log: facts, access, subscriptions, streamsOf, now });
+  const explain = openExplain({ log: facts, access, subscriptions, streamsOf: watching.streamsOf, now });
 
   const directory = openDirectory({
     log: facts,
@@ -233,6 +234,28 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     times: options.push,
   });
 
+  const agents = await openAgents({
+    domain,
+    log: options.work,
+    facts: follower,
+    work,
+    nodes,
+    book: policies.book,
+    reader,
+    writer: properties.writer,
+    send: messages.send,
+    search: directory.search,
+    egress,
+    watching,
+    subscriptions,
+    own: reader.own,
+    now,
+    onRun,
+    onTrouble,
+    paths: options.agentPaths ?? [],
+    agentLimits: options.agentLimits,
+  });
+
   const http = await openHttp({
     domain,
     adminToken,
@@ -244,6 +267,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     watching,
     messages,
     subscriptions,
+    agents,
     deliveries: push,
     watchers,
     explain,
@@ -263,26 +287,13 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   return {
     http,
     async [Symbol.asyncDispose]() {
-      await http[Symbol.asyncDispose]();
-      await push[Symbol.asyncDispose]();
-      await work[Symbol.asyncDispose]();
-      await egress[Symbol.asyncDispose]();
-      await directory[Symbol.asyncDispose]();
-      watching[Symbol.dispose]();
-      messages[Symbol.dispose]();
-      subscriptions[Symbol.dispose]();
-      hooked[Symbol.dispose]();
-      history[Symbol.dispose]();
+      for (const one of [http, push, agents, work, egress, directory]) await one[Symbol.asyncDispose]();
+      for (const one of [watching, messages, subscriptions, hooked, history]) one[Symbol.dispose]();
       await accounts.audit.settled();
-      accounts[Symbol.dispose]();
-      forwarding[Symbol.dispose]();
+      for (const one of [accounts, forwarding]) one[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
-      policies[Symbol.dispose]();
-      members[Symbol.dispose]();
-      notices[Symbol.dispose]();
-      headsFollowing[Symbol.dispose]();
-      lagging[Symbol.dispose]();
-      secretsFollowing[Symbol.dispose]();
+      const rest = [policies, members, notices, headsFollowing, lagging, secretsFollowing];
+      for (const one of rest) one[Symbol.dispose]();
       await Promise.all([follower[Symbol.asyncDispose](), secretsFollower[Symbol.asyncDispose]()]);
     },
   };

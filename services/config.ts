@@ -26,6 +26,8 @@ export interface Config {
   readonly origins: ReadonlySet<string>;
   readonly rateLimit: boolean;
   readonly webhookAllowPrivate: boolean;
+  /** Folders and files of agents besides those that are shipped. */
+  readonly agents: readonly string[];
   readonly peers: ReadonlyMap<string, string>;
   readonly logLevel: string;
 }
@@ -129,6 +131,12 @@ const settings: readonly Setting[] = [
     fits: (text) => ["true", "false"].includes(text),
   },
   {
+    name: "TIDINGS_AGENTS",
+    fallback: undefined,
+    rule: "folders or files of agents, separated by commas",
+    fits: (text) => text.split(",").every((path) => path.trim() !== ""),
+  },
+  {
     name: "TIDINGS_PEERS",
     fallback: undefined,
     rule: "domain=https://base pairs separated by commas",
@@ -175,6 +183,7 @@ export function readConfig(env: NodeJS.ProcessEnv, args: readonly string[]): Con
     origins: new Set(get("ORIGINS") === "" ? [] : get("ORIGINS").split(",")),
     rateLimit: get("RATE_LIMIT") === "on",
     webhookAllowPrivate: get("WEBHOOK_ALLOW_PRIVATE") === "true",
+    agents: get("AGENTS") === "" ? [] : get("AGENTS").split(","),
     peers: new Map(get("PEERS") === "" ? [] : get("PEERS").split(",").map(splitPair)),
     logLevel: get("LOG_LEVEL"),
   };

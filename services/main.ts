@@ -76,6 +76,7 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
       // Alone on its store it is the same keeper after a restart.
       keeper: embedded ? "embedded" : randomBytes(6).toString("base64url"),
       log,
+      agentPaths: config.agents,
       ailments: () =>
         embedded?.isFull() ? ["the disk is full"] : nc.isClosed() ? ["the bus is closed"] : [],
     }),

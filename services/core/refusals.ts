@@ -248,6 +248,11 @@ export const refusals = {
     remedy:
       "Send a JSON Schema (2020-12) of at most 16 KiB whose references stay inside it (#/…) and whose patterns RE2 understands.",
   },
+  "too-many-agents": {
+    status: 422,
+    title: "The account runs as many agents as it may",
+    remedy: "An account runs 20 agents at most. DELETE one that is not needed.",
+  },
   "too-many-members": {
     status: 422,
     title: "The group has as many members as it may",

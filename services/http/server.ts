@@ -22,6 +22,7 @@ import type { Policies } from "../policy/policies.ts";
 import type { PropertyService } from "../property/properties.ts";
 import type { Deliveries, Explain, Standing, Subscriptions, Watchers, Watching } from "../watch/watching.ts";
 import { accountRoutes } from "./accounts.ts";
+import { type AgentHost, agentRoutes } from "./agents.ts";
 import { asyncApi } from "./asyncapi.ts";
 import { auditRoutes } from "./audit.ts";
 import { authenticator, bearerOf } from "./auth.ts";
@@ -65,6 +66,7 @@ export interface HttpDeps {
   readonly watching: Watching;
   readonly messages: Messages;
   readonly subscriptions: Subscriptions;
+  readonly agents: AgentHost;
   readonly deliveries: Pick<Deliveries, "attempts" | "replay">;
   readonly watchers: Watchers;
   readonly explain: Explain;
@@ -191,6 +193,7 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   typeRoutes(app, deps);
   subscriptionRoutes(app, { ...deps, lookups });
   deliveryRoutes(app, deps);
+  agentRoutes(app, deps.agents);
   messageRoutes(app, { ...deps, reader });
   policyRoutes(app, deps);
   groupRoutes(app, deps);

@@ -27,6 +27,7 @@ export {
   type Witness,
 } from "./access.ts";
 export type { PropertyShape } from "./answer.ts";
+export type { NodeService } from "./nodes.ts";
 export { type OnceKey, onceAnswer, onceAppend, onceSubject } from "./once.ts";
 export { type NodeShape, type Reader, requireReading } from "./reader.ts";
 export type { TypeShape } from "./types.ts";

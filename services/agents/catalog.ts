@@ -1,0 +1,62 @@
+// The catalog: the agents that are installed here, as their modules describe themselves.
+// In: folders and files. Out: kinds by name, with what they declare, or why they cannot be used. Never: a module loaded into the broker itself.
+import { readdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describeModule, type ThreadLimits } from "./thread.ts";
+import type { Definition } from "./words.ts";
+
+export interface Kind {
+  readonly file: string;
+  readonly definition: Definition;
+}
+
+export interface Broken {
+  readonly file: string;
+  readonly reason: string;
+}
+
+export interface Catalog {
+  /** Loads what is there, once. */
+  all(): Promise<{ readonly kinds: ReadonlyMap<string, Kind>; readonly broken: readonly Broken[] }>;
+  get(name: string): Promise<Kind | undefined>;
+}
+
+const shipped = fileURLToPath(new URL("../../agents/shipped", import.meta.url));
+const filesMax = 200;
+
+/** @param paths folders and files besides those that are shipped; a later one takes the place of an earlier of the same name */
+export function openCatalog(paths: readonly string[], limits: ThreadLimits): Catalog {
+  let loading: ReturnType<typeof load> | undefined;
+
+  async function load() {
+    const kinds = new Map<string, Kind>();
+    const broken: Broken[] = [];
+    for (const file of await filesIn([shipped, ...paths])) {
+      try {
+        const definition = await describeModule(file, limits);
+        kinds.set(definition.name, { file, definition });
+      } catch (error) {
+        broken.push({ file, reason: (error as Error).message });
+      }
+    }
+    return { kinds, broken };
+  }
+
+  const all = (): ReturnType<typeof load> => (loading ??= load());
+  return { all, get: async (name) => (await all()).kinds.get(name) };
+}
+
+async function filesIn(paths: readonly string[]): Promise<readonly string[]> {
+  const files: string[] = [];
+  for (const path of paths) {
+    if (path.endsWith(".ts") || path.endsWith(".js") || path.endsWith(".mjs")) {
+      files.push(resolve(path));
+      continue;
+    }
+    const names = await readdir(path).catch(() => []);
+    const modules = names.filter((name) => /^[^.].*\.(ts|js|mjs)$/.test(name) && !/\.(test|d)\./.test(name));
+    files.push(...modules.sort().map((name) => resolve(join(path, name))));
+  }
+  return files.slice(0, filesMax);
+}
