@@ -23,8 +23,9 @@ export interface Kept {
 /** Of a subscription that the stream does not carry yet. @param left where its reader left off. @param here where it stands */
 export function startOf({ made, since, whom }: Subscription, left: Start, here: Start): Start {
   const { position } = left;
-  // Whatever the reader was told meanwhile, nothing of it was of this one.
-  if (position === undefined || made > position) return { ...here, position: undefined };
+  if (position === undefined) return { ...here, position: undefined };
+  // It may have been told of this one since it was made, and cut off before it was told all: what ended since, it must hear.
+  if (made > position) return { ...here, position: made - 1, isPartial: true };
   // Whoever came to an address by e-mail may have come later than some of its values.
   return since > position || "email" in whom ? { ...left, isPartial: true } : left;
 }
