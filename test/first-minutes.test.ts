@@ -1,7 +1,8 @@
 // The first minutes of a stranger: what the start prints and what the README says, typed into a shell as they stand.
-import { spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { execFileSync, spawn } from "node:child_process";
+import { readFile, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { openWorld } from "./conversations/world.ts";
@@ -14,14 +15,21 @@ interface Typed extends AsyncDisposable {
   readonly end: Promise<string>;
 }
 
-function type(line: string): Typed {
-  const shell = spawn("bash", ["-e", "-c", line], { stdio: ["ignore", "pipe", "pipe"], detached: true });
+function type(line: string, cwd?: string, env?: NodeJS.ProcessEnv): Typed {
+  const shell = spawn("bash", ["-e", "-c", line], {
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+    ...(cwd !== undefined && { cwd }),
+    ...(env !== undefined && { env }),
+  });
   let printed = "";
   let complaint = "";
   shell.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
   shell.stderr.setEncoding("utf8").on("data", (text: string) => (complaint += text));
   const end = new Promise<string>((resolve, reject) => {
-    shell.on("close", (code) => (code === 0 ? resolve(printed) : reject(new Error(`${line}\n${complaint}`))));
+    shell.on("close", (code) =>
+      code === 0 ? resolve(printed) : reject(new Error(`${line}\n${printed}${complaint}`)),
+    );
   });
   end.catch(() => undefined);
   return {
@@ -74,12 +82,7 @@ describe("the three commands that the start prints", () => {
 describe("the README", () => {
   it("says nothing in its first five minutes that does not work as typed", async () => {
     await using world = await openWorld("process");
-    const readme = await readFile(fileURLToPath(new URL("../README.md", import.meta.url)), "utf8");
-    const minutes = readme.slice(
-      readme.indexOf("## The first five minutes"),
-      readme.indexOf("## What to know"),
-    );
-    const blocks = [...minutes.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
+    const blocks = await typedUnder("The first five minutes");
     const [steps = "", watch = "", subscribe = "", write = "", decide = ""] = blocks;
     expect(blocks).toHaveLength(5);
     const here = (text: string): string => text.replaceAll("http://127.0.0.1:4280", world.url);
@@ -134,3 +137,67 @@ describe("the README", () => {
     );
   }, 60_000);
 });
+
+describe("from nothing to a bot", () => {
+  it("is the way that the README says, command by command", async () => {
+    await using world = await openWorld("process");
+    await using home = await temporaryFolder();
+    const [begin = "", dev = "", run = "", verbs = "", python = "", ...others] =
+      await typedUnder("From nothing to a bot");
+    expect(others).toEqual([]);
+    const here = terminal(home.path, world.url);
+
+    const begun = await type(begin, root, here).end;
+    expect(begun).toMatch(/pass 3\n(?:.*\n)*.*fail 0\n/);
+    const project = join(home.path, "bots", "greeter");
+    const file = join(project, "greeter.ts");
+    const text = await readFile(file, "utf8");
+    expect(await readFile(join(root, "README.md"), "utf8")).toContain(`\`\`\`ts\n${text}\`\`\`\n`);
+
+    {
+      await using developing = type(dev, project, here);
+      await until("the bot to listen", () => developing.printed.includes("listening"));
+      const [cause = ""] = /TIDINGS_URL=.*/.exec(developing.printed) ?? [];
+      await type(cause, project, here).end;
+      await until("the bot to greet", () => developing.printed.includes("Hello, good to see you!"));
+      await writeFile(file, text.replace("good to see you!", "again!").replaceAll("today", "before"));
+      await until("the new one", () => developing.printed.includes("was saved"));
+      await type(cause, project, here).end;
+      await until("what it knew to be known", () => developing.printed.includes("was greeted before"));
+    }
+
+    await using running = type(run, project, here);
+    await until("it to run for good", () => running.printed.includes("listening"));
+    expect(running.printed).toContain("greeter 1.0.0 runs for greeter@localhost");
+
+    const path = `export PATH="$PWD/bin:$PATH"\n`;
+    const known = `eval "$(tidings register ada)"; greeter=ada\n`;
+    const typed = verbs.replaceAll("greeter@localhost", "ada@localhost");
+    const said = await type(`${path}${known}${typed}`, root, here).end;
+    expect(said).toContain('{"status":"online"}\nStored for ada@localhost');
+    expect(said).toMatch(/presence {2}\{"status":"online"\} {2}\(snapshot, revision \d+\)/);
+
+    const script = `${path}eval "$(tidings register eve)"\n${python.replace("docs/", `${root}/docs/`)}`;
+    await using other = type(script.replace(path, `PATH="${root}/bin:$PATH"\n`), home.path, here);
+    await until("the bot in Python to listen", () => other.printed.includes("listening"));
+  }, 120_000);
+});
+
+const root = fileURLToPath(new URL("..", import.meta.url)).replace(/\/$/, "");
+
+/** The blocks of commands under a heading of the README. */
+async function typedUnder(heading: string): Promise<string[]> {
+  const readme = await readFile(join(root, "README.md"), "utf8");
+  const from = readme.indexOf(`## ${heading}\n`);
+  const section = readme.slice(from, readme.indexOf("\n## ", from));
+  return [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = ""]) => block);
+}
+
+/** A new terminal of somebody whose home is this, on a machine where npm has installed before. */
+function terminal(home: string, url: string): NodeJS.ProcessEnv {
+  const cache = execFileSync("npm", ["config", "get", "cache"], { encoding: "utf8" }).trim();
+  const own = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE|VITEST|TIDINGS_)/i.test(name));
+  const folders = (process.env.PATH ?? "").split(":").filter((folder) => !folder.includes("node_modules"));
+  const settings = { HOME: home, PATH: folders.join(":"), TIDINGS_URL: url, npm_config_cache: cache };
+  return { ...Object.fromEntries(own), ...settings };
+}
