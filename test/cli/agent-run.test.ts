@@ -184,6 +184,22 @@ describe("an agent outside that has bad luck", () => {
     await running.prints("back again");
   }, 60_000);
 
+  it("does not count it as a failure that the broker is away", async () => {
+    await using sink = await openSink();
+    const body = `if (event.type === "started") return await ctx.schedule("later", 1500);
+    ctx.log.info("trying"); await ctx.set("note", "done");`;
+    await using project = await openProject({ "noter.ts": noter("started()", '"read:*"', body) });
+    const owner = await world.registers("owner");
+    await using running = runs(project, "noter.ts", owner, { sink: sink.url }, "--backoff", "1");
+    await running.prints("timer later at");
+    await world.program.kill();
+    // A second try is all that it would get.
+    await running.prints(/(?:· trying[\s\S]*){3}/);
+    await world.program.start();
+    await sink.has(1);
+    expect(running.stdout).not.toContain("✗");
+  }, 60_000);
+
   it("keeps its timers: one that fell due while it was away fires at its start, once", async () => {
     await using sink = await openSink();
     const body = `if (event.type === "started") return await ctx.schedule("remind", 300, { of: "it" });`;
