@@ -1,7 +1,7 @@
 // The catalog: the agents that are installed here, as their modules describe themselves.
 // In: folders and files. Out: kinds by name, with what they declare, or why they cannot be used. Never: a module loaded into the broker itself.
 import { readdir } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describeModule, type ThreadLimits } from "./thread.ts";
 import type { Definition } from "./words.ts";
@@ -44,7 +44,27 @@ export function openCatalog(paths: readonly string[], limits: ThreadLimits): Cat
   }
 
   const all = (): ReturnType<typeof load> => (loading ??= load());
-  return { all, get: async (name) => (await all()).kinds.get(name) };
+  const alone = new Map<string, Promise<Kind | undefined>>();
+
+  /** Most files are named as their agents: whoever starts one need not load the others. */
+  async function ofItsFile(name: string): Promise<Kind | undefined> {
+    const files = await filesIn([shipped, ...paths]);
+    const file = files.findLast((one) => basename(one, extname(one)) === name);
+    if (file === undefined) return undefined;
+    const definition = await describeModule(file, limits).catch(() => undefined);
+    return definition?.name === name ? { file, definition } : undefined;
+  }
+
+  async function get(name: string): Promise<Kind | undefined> {
+    if (loading) return (await loading).kinds.get(name);
+    const known = alone.get(name) ?? ofItsFile(name);
+    alone.set(name, known);
+    const kind = await known;
+    if (kind === undefined) alone.delete(name);
+    return kind ?? (await all()).kinds.get(name);
+  }
+
+  return { all, get };
 }
 
 async function filesIn(paths: readonly string[]): Promise<readonly string[]> {

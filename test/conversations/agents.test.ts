@@ -16,7 +16,7 @@ for (const stage of stages) {
       },
     });
 
-    it("are listed with what they declare", async () => {
+    it.runIf(stage === "memory")("are listed with what they declare", async () => {
       const alice = await world.registers("alice");
       const { body } = await alice.asks("GET", "/v1/agents");
       const names = (body.agents as { agent: string }[]).map(({ agent }) => agent);
@@ -63,7 +63,7 @@ for (const stage of stages) {
       expect(seen).not.toContain("Bergen");
     });
 
-    it.each([
+    it.runIf(stage === "memory").each([
       ["loops", /endless loop/],
       ["leaks", /more memory/],
     ])("fail with the reason where their module %s, and leave others alone", async (kind, why) => {
@@ -80,18 +80,24 @@ for (const stage of stages) {
       await echoes(alice, "Oslo");
     });
 
-    it("are listed as broken where their module throws at load, and refused where the config does not fit", async () => {
-      const alice = await world.registers("alice");
-      const { agents } = (await alice.asks("GET", "/v1/agents")).body;
-      const broken = (agents as { agent: string; broken?: string }[]).filter(({ broken }) => broken);
-      expect(broken).toEqual([
-        expect.objectContaining({ agent: "throws-at-load", broken: expect.stringContaining("no such luck") }),
-      ]);
-      const unfit = await alice.asks("POST", "/v1/agents", { body: { agent: "echo", config: { of: 7 } } });
-      expect([unfit.status, unfit.body.errors[0].pointer]).toEqual([422, "/config/of"]);
-      const unknown = await alice.asks("POST", "/v1/agents", { body: { agent: "nobody", config: {} } });
-      expect([unknown.status, unknown.body.errors[0].pointer]).toEqual([400, "/agent"]);
-    });
+    it.runIf(stage === "memory")(
+      "are listed as broken where their module throws at load, and refused where the config does not fit",
+      async () => {
+        const alice = await world.registers("alice");
+        const { agents } = (await alice.asks("GET", "/v1/agents")).body;
+        const broken = (agents as { agent: string; broken?: string }[]).filter(({ broken }) => broken);
+        expect(broken).toEqual([
+          expect.objectContaining({
+            agent: "throws-at-load",
+            broken: expect.stringContaining("no such luck"),
+          }),
+        ]);
+        const unfit = await alice.asks("POST", "/v1/agents", { body: { agent: "echo", config: { of: 7 } } });
+        expect([unfit.status, unfit.body.errors[0].pointer]).toEqual([422, "/config/of"]);
+        const unknown = await alice.asks("POST", "/v1/agents", { body: { agent: "nobody", config: {} } });
+        expect([unknown.status, unknown.body.errors[0].pointer]).toEqual([400, "/agent"]);
+      },
+    );
 
     it("keep what they could not handle, and handle it when they are told to", async () => {
       const alice = await world.registers("alice");
