@@ -1,6 +1,7 @@
-// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, fanout, start, subscribed, directory).
+// The benchmarks, one after the other: all of them, or those that the arguments name (write, expiry, fanout, start, subscribed, directory, agents).
 // What they print is measured here and now: only ratios within one run count (performance depends on the machine).
 import { availableParallelism } from "node:os";
+import { benchAgents } from "./agents.ts";
 import { benchDirectory } from "./directory.ts";
 import { benchExpiry } from "./expiry.ts";
 import { benchFanOut } from "./fanout.ts";
@@ -15,6 +16,7 @@ const benches = new Map<string, () => Promise<boolean>>([
   ["start", benchStart],
   ["subscribed", benchSubscribed],
   ["directory", benchDirectory],
+  ["agents", benchAgents],
 ]);
 
 const named = process.argv.slice(2);
