@@ -17,6 +17,7 @@ const AgentKind = Type.Object({
 export const Agent = Type.Object({
   id: Type.String(),
   agent: Type.String({ description: "What it is an instance of." }),
+  version: Type.String({ description: "Of the module, when it was set up." }),
   node: Type.String({ description: "The address that others see it by." }),
   owner: Type.String(),
   config: Type.Unknown(),

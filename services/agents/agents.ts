@@ -134,7 +134,8 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
     async start(who, agent, config) {
       requireScope(who, "account");
       const given = await checked(agent, config);
-      requireGrantable(who, (await catalog.get(agent))?.definition.permissions ?? []);
+      const { permissions = [], version = "" } = (await catalog.get(agent))?.definition ?? {};
+      requireGrantable(who, permissions);
       await records.caughtUp();
       if (records.of(who.address.text).length >= agentsMax) {
         throw new Refusal("too-many-agents", `You run ${agentsMax} agents already.`);
@@ -145,6 +146,7 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
         id,
         owner,
         agent,
+        version,
         config: given,
         isEnabled: true,
         failed: undefined,

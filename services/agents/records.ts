@@ -11,6 +11,8 @@ export interface Record {
   readonly owner: string;
   /** The kind that it is of. */
   readonly agent: string;
+  /** Of the module, when it was set up. */
+  readonly version: string;
   readonly config: { readonly [key: string]: Json };
   readonly isEnabled: boolean;
   /** Why it was stopped. */

@@ -20,6 +20,8 @@ export interface KindShape {
 export interface AgentShape {
   readonly id: string;
   readonly agent: string;
+  /** Of the module, when it was set up. */
+  readonly version: string;
   /** Its own address. */
   readonly node: string;
   readonly owner: string;
@@ -48,10 +50,11 @@ export function brokenShape({ file, reason }: Broken): KindShape {
 }
 
 export function agentShape(record: Record): AgentShape {
-  const { id, agent, owner, config, isEnabled, failed, sinceMs } = record;
+  const { id, agent, version, owner, config, isEnabled, failed, sinceMs } = record;
   return {
     id,
     agent,
+    version,
     node: nodeOf(record).text,
     owner,
     config,

@@ -3,7 +3,9 @@
 
 export interface Kind {
   readonly agent: string;
-  readonly version: string;
+  /** Absent where its module cannot be loaded. */
+  readonly version?: string;
+  readonly broken?: string;
   readonly description?: string;
 }
 
@@ -13,7 +15,7 @@ export interface Instance {
   readonly version: string;
   readonly node: string;
   readonly enabled: boolean;
-  readonly state: "starting" | "running" | "idle" | "disabled" | "failed";
+  readonly state: "running" | "disabled" | "failed";
   readonly reason?: string;
   readonly since: string;
 }

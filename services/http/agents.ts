@@ -11,6 +11,7 @@ import {
   AgentState,
   DeadLetters,
 } from "../../schemas/wire/agents.ts";
+import type { Agents } from "../agents/agents.ts";
 import { timestamp } from "../core/event.ts";
 import type { Json } from "../core/json.ts";
 import type { Principal } from "../core/principal.ts";
@@ -21,24 +22,7 @@ const path = "/v1/agents/:id";
 const params = { id: "The agent's id." };
 type ById = { Params: { id: string } };
 
-/** The host, as this face sees it. */
-export interface AgentHost {
-  kinds(): Promise<readonly unknown[]>;
-  list(who: Principal): Promise<readonly unknown[]>;
-  start(who: Principal, agent: string, config: Json): Promise<unknown>;
-  get(who: Principal, id: string): Promise<unknown>;
-  change(who: Principal, id: string, wish: { enabled?: boolean; config?: Json }): Promise<unknown>;
-  remove(who: Principal, id: string): Promise<void>;
-  runs(who: Principal, id: string): Promise<readonly unknown[]>;
-  state(who: Principal, id: string): Promise<Json>;
-  deadLetters(
-    who: Principal,
-    id: string,
-  ): Promise<readonly { run: string; event: unknown; error: string; attempts: number; atMs: number }[]>;
-  replay(who: Principal, id: string, run: string): Promise<void>;
-}
-
-export function agentRoutes(app: FastifyInstance, agents: AgentHost): void {
+export function agentRoutes(app: FastifyInstance, agents: Agents): void {
   app.get(
     "/v1/agents",
     describe({

@@ -10,6 +10,7 @@ import Fastify, {
 } from "fastify";
 import { Counter, type Registry } from "prom-client";
 import type { Accounts } from "../accounts/accounts.ts";
+import type { Agents } from "../agents/agents.ts";
 import { parseJson } from "../core/json.ts";
 import type { Caller, Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
@@ -22,7 +23,7 @@ import type { Policies } from "../policy/policies.ts";
 import type { PropertyService } from "../property/properties.ts";
 import type { Deliveries, Explain, Standing, Subscriptions, Watchers, Watching } from "../watch/watching.ts";
 import { accountRoutes } from "./accounts.ts";
-import { type AgentHost, agentRoutes } from "./agents.ts";
+import { agentRoutes } from "./agents.ts";
 import { asyncApi } from "./asyncapi.ts";
 import { auditRoutes } from "./audit.ts";
 import { authenticator, bearerOf } from "./auth.ts";
@@ -66,7 +67,7 @@ export interface HttpDeps {
   readonly watching: Watching;
   readonly messages: Messages;
   readonly subscriptions: Subscriptions;
-  readonly agents: AgentHost;
+  readonly agents: Agents;
   readonly deliveries: Pick<Deliveries, "attempts" | "replay">;
   readonly watchers: Watchers;
   readonly explain: Explain;

@@ -174,6 +174,6 @@ async function echoes(who: Person, city: string): Promise<void> {
 
 async function runs(who: Person, agent: string, config: object): Promise<{ id: string; node: string }> {
   const { status, body } = await who.asks("POST", "/v1/agents", { body: { agent, config } });
-  expect([status, body]).toEqual([201, expect.objectContaining({ state: "running" })]);
+  expect([status, body]).toEqual([201, expect.objectContaining({ state: "running", version: "1.0.0" })]);
   return body as { id: string; node: string };
 }

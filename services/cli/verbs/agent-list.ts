@@ -8,8 +8,10 @@ export const list: Verb = {
   summary: "agents that the broker can run, and yours that it runs",
   async run({ rest, answer }) {
     const told = (await rest.ask("GET", agentsPath)) as { agents: Kind[]; running: Instance[] };
-    const kinds = told.agents.map(
-      ({ agent, version, description = "" }) => `  ${agent} ${version}  ${description}`,
+    const kinds = told.agents.map(({ agent, version, description = "", broken }) =>
+      broken === undefined
+        ? `  ${agent} ${version}  ${description}`
+        : `  ${agent}  cannot be loaded: ${broken}`,
     );
     const mine = told.running.map((instance) => `  ${instanceLine(instance)}`);
     answer(told, [
