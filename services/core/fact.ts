@@ -38,11 +38,13 @@ interface WireProperty {
   views?: Record<string, WireView>;
   rest?: WireView;
   r?: number;
+  /** Absent in facts of before editions were counted. */
+  n?: number;
   why: PropertyState["reason"];
   /** Absent: the position of this very fact. */
   c?: number;
-  /** Where its past began and ended. */
-  p?: readonly [born: number, ended: number];
+  /** Where its past began and ended, and by which edition. */
+  p?: readonly [born: number, ended: number, edition?: number];
   k: string;
   /** W3C trace context. */
   tp?: string;
@@ -51,10 +53,10 @@ interface WireProperty {
 }
 
 export function encodeProperty(state: PropertyState): string {
-  const wire: WireProperty = { why: state.reason, k: state.keeper };
+  const wire: WireProperty = { n: state.edition, why: state.reason, k: state.keeper };
   if (state.revision !== 0) wire.r = state.revision;
   if (state.born !== 0) wire.c = state.born;
-  if (state.past) wire.p = [state.past.born, state.past.ended];
+  if (state.past) wire.p = [state.past.born, state.past.ended, state.past.edition];
   if (state.cause?.trace !== undefined) wire.tp = state.cause.trace;
   if (state.cause?.hops) wire.h = state.cause.hops;
   if (state.rest) wire.rest = viewToWire(state.rest);
@@ -67,11 +69,12 @@ export function encodeProperty(state: PropertyState): string {
 export function decodeProperty(body: string, position: number): PropertyState {
   const wire = JSON.parse(body) as WireProperty;
   const views = wire.views === undefined ? noViews : viewsFromWire(wire.views, position);
-  const { r: revision = position, c: born = position, why: reason, k: keeper, tp: trace, h: hops } = wire;
+  const { r: revision = position, n: edition = 0, c: born = position, why: reason, k: keeper } = wire;
   const rest = wire.rest && viewFromWire(wire.rest, position);
-  const past = wire.p && { born: wire.p[0], ended: wire.p[1] };
+  const past = wire.p && { born: wire.p[0], ended: wire.p[1], edition: wire.p[2] ?? 0 };
+  const { tp: trace, h: hops } = wire;
   const cause = trace === undefined && hops === undefined ? undefined : { trace, hops };
-  return { views, rest, revision, reason, born, past, keeper, cause };
+  return { views, rest, revision, edition, reason, born, past, keeper, cause };
 }
 
 function viewsFromWire(wire: Record<string, WireView>, position: number): Map<string, View> {

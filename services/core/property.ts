@@ -32,6 +32,8 @@ export interface PropertyState {
   readonly rest?: View | undefined;
   /** The position at which what readers see last changed. A renewal does not change it. */
   readonly revision: number;
+  /** Which change of what readers see that was, counted over its lives: two that are not neighbours have others between. */
+  readonly edition: number;
   readonly reason: ChangeReason;
   /** The position at which it came to be, also once it is no more: whoever left off before never saw it. */
   readonly born: number;
@@ -43,10 +45,11 @@ export interface PropertyState {
   readonly keeper: string;
 }
 
-/** Earlier lives of a property as far as the log remembers: where the first began and the last ended. */
+/** Earlier lives of a property as far as the log remembers: where the first began and the last ended, and by which edition. */
 export interface Past {
   readonly born: number;
   readonly ended: number;
+  readonly edition: number;
 }
 
 /** What a change came from. */
@@ -116,11 +119,12 @@ export function setView(
   const isNew = state === undefined || visible(state) === undefined;
   const born = isNew ? 0 : state.born;
   const past = state && isNew ? pastOf(state) : state?.past;
-  return { views, rest, revision: 0, reason: "set", born, past, keeper, cause: wish.cause };
+  const edition = (state?.edition ?? 0) + 1;
+  return { views, rest, revision: 0, edition, reason: "set", born, past, keeper, cause: wish.cause };
 }
 
-function pastOf({ born, past, revision }: PropertyState): Past {
-  return { born: past?.born ?? born, ended: revision };
+function pastOf({ born, past, revision, edition }: PropertyState): Past {
+  return { born: past?.born ?? born, ended: revision, edition };
 }
 
 /** Takes one view away, or with `undefined` the whole property. Undefined when there was nothing to take. */
@@ -131,15 +135,32 @@ export function removeView(
   cause?: Cause,
 ): PropertyState | undefined {
   if (visible(state) === undefined || state === undefined) return undefined;
-  const { born, past } = state;
-  if (view === undefined)
-    return { views: noViews, revision: 0, reason: "deleted", born, past, keeper, cause };
+  if (view === undefined) return goneState(state, keeper, cause);
   if (!state.views.has(view)) return undefined;
   const views = new Map(state.views);
   views.delete(view);
   const next: PropertyState = { ...state, views, keeper };
   if (visible(next) === visible(state)) return next;
-  return { ...next, cause, revision: 0, reason: visible(next) === undefined ? "deleted" : "set" };
+  const reason = visible(next) === undefined ? "deleted" : "set";
+  return { ...next, cause, revision: 0, edition: state.edition + 1, reason };
+}
+
+/** The whole property taken away. */
+export function goneState(
+  { born, past, edition }: PropertyState,
+  keeper: string,
+  cause?: Cause,
+): PropertyState {
+  return {
+    views: noViews,
+    revision: 0,
+    edition: edition + 1,
+    reason: "deleted",
+    born,
+    past,
+    keeper,
+    cause,
+  };
 }
 
 /** Ends every lease whose time has come; undefined when none has. */
@@ -184,11 +205,12 @@ export function renewLease(
 
 /** Replaces the zeros by the position that the fact got. */
 export function settleRevisions(state: PropertyState, position: number): PropertyState {
-  const { rest, reason, past, keeper, cause } = state;
+  const { rest, edition, reason, past, keeper, cause } = state;
   const revision = state.revision === 0 ? position : state.revision;
   const views = settledViews(state.views, position);
   const born = state.born === 0 ? position : state.born;
-  return { views, rest: rest && settledView(rest, position), revision, reason, born, past, keeper, cause };
+  const settledRest = rest && settledView(rest, position);
+  return { views, rest: settledRest, revision, edition, reason, born, past, keeper, cause };
 }
 
 function settledViews(views: PropertyState["views"], position: number): PropertyState["views"] {
@@ -227,5 +249,5 @@ function endViews(
   const next: PropertyState = { ...state, views: views.size === 0 ? noViews : views, rest, keeper };
   // Another device's newer view hides the end of this one.
   if (visible(next) === visible(state)) return next;
-  return { ...next, cause: undefined, revision: 0, reason: "expired" };
+  return { ...next, cause: undefined, revision: 0, edition: state.edition + 1, reason: "expired" };
 }

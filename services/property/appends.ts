@@ -1,7 +1,7 @@
 // Facts of properties and nodes on their way into the log and out of it.
 // In: states, and the facts that they follow. Out: appends on condition that those facts still are the last. Never: an append without a condition.
 import { encodeProperty, isTombstone, isTombstoneBody, tombstoneSeconds } from "../core/fact.ts";
-import { noViews, type PropertyState, settleRevisions } from "../core/property.ts";
+import { goneState, type PropertyState, settleRevisions } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nodeOf, stateOf } from "../store/decoded.ts";
 import type { Append, Fact } from "../store/log.ts";
@@ -29,15 +29,10 @@ export function tombstones(known: Known, keeper: string): Append[] {
   const appends: Append[] = [];
   for (const [subject, fact] of known) {
     if (fact === undefined || !isLive(fact)) continue;
-    const body = subject.includes(".property.") ? goneBody(fact, keeper) : "{}";
+    const body = subject.includes(".property.") ? encodeProperty(goneState(stateOf(fact), keeper)) : "{}";
     appends.push({ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds });
   }
   return appends;
-}
-
-function goneBody(fact: Fact, keeper: string): string {
-  const { born, past } = stateOf(fact);
-  return encodeProperty({ views: noViews, revision: 0, reason: "deleted", born, past, keeper });
 }
 
 export function isLive(fact: Fact): boolean {

@@ -20,6 +20,8 @@ export interface Change {
   readonly position: number;
   /** The position at which what readers see last changed. */
   readonly revision: number;
+  /** Which change of what readers see that was, counted over the property's lives. */
+  readonly edition: number;
   /** The position at which the property, or the node, came to be. */
   readonly born: number;
   /** Where it had been there before. */
@@ -42,7 +44,7 @@ export interface ChangeDeps {
 
 export function propertyChange(fact: Fact, address: Address, name: string, deps: ChangeDeps): Change {
   const state = stateOf(fact);
-  const { revision, reason, born, past, cause } = state;
+  const { revision, edition, reason, born, past, cause } = state;
   const view = visible(state);
   const change = { epoch: deps.epoch, node: address.text, name, revision };
   return {
@@ -51,6 +53,7 @@ export function propertyChange(fact: Fact, address: Address, name: string, deps:
     name,
     position: fact.position,
     revision,
+    edition,
     born,
     past,
     value: view === undefined ? null : view.value,
@@ -75,6 +78,7 @@ export function nodeChange(fact: Fact, address: Address, deps: ChangeDeps): Chan
     name: "",
     position,
     revision: position,
+    edition: 0,
     born: position,
     past: undefined,
     value: null,
@@ -100,6 +104,7 @@ export function letterChange({ letter, subject, event }: Arrived, property: stri
     name: property,
     position,
     revision: position,
+    edition: 0,
     born: position,
     past: undefined,
     value: null,

@@ -71,12 +71,15 @@ export class Session {
     this.#tally = tally;
   }
 
-  /** Owes the reader this event, in place of an older one with the same key. */
-  offer(key: string, shared: SharedEvent): void {
+  /**
+   * Owes the reader this event, in place of an older one with the same key.
+   * @param missed revisions between the one offered before and this one that nobody could offer
+   */
+  offer(key: string, shared: SharedEvent, missed = 0): void {
     const older = this.#queue.get(key);
     // Two watches of one stream may both be owed it.
     if (older?.shared.position === shared.position) return;
-    this.#put(key, shared, older === undefined ? 0 : older.skipped + 1);
+    this.#put(key, shared, missed + (older === undefined ? 0 : older.skipped + 1));
     if (this.#queued - this.#excused > queuedMax) this.#onOverflow();
   }
 

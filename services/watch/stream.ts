@@ -154,11 +154,11 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     return this.#session.last;
   }
 
-  tell(watch: Watch, { change, shared }: Arrival): void {
+  tell(watch: Watch, { change, shared }: Arrival, missed: number): void {
     const isNode = change.name === "";
     if (isNode) this.#options.onNode?.(watch, change);
     if (isNode && !change.isThere) return;
-    this.#session.offer(change.subject, shared());
+    this.#session.offer(change.subject, shared(), missed);
     this.#options.onTouched();
     // Whoever came just now hears who waited for it before anything of it is told.
     if (isNode) this.#joinAgain(watch, change.position, change.position);

@@ -24,7 +24,8 @@ export interface WatchOwner {
   /** How often its reader has taken all that it was owed. */
   readonly takes: number;
   now(): number;
-  tell(watch: Watch, arrival: Arrival): void;
+  /** @param missed revisions before this one that the feed never showed: the log keeps the last of a property alone */
+  tell(watch: Watch, arrival: Arrival, missed: number): void;
   /** The watch's filter took too long. */
   stopped(watch: Watch): void;
   /** @param turn of its target's owner, where it was one */
@@ -45,6 +46,11 @@ export interface Turned {
 /** What a reader is owed of something that a snapshot shows. */
 export type Owed = "live" | "snapshot" | "removal" | undefined;
 
+type Known = Pick<Change, "revision" | "edition">;
+
+/** As many as a node has properties; names come and go. */
+const passedMax = 500;
+
 export class Watch implements Listening {
   readonly target: Target;
   readonly isScout = false;
@@ -60,8 +66,10 @@ export class Watch implements Listening {
   readonly #matches: (name: string) => boolean;
   /** Messages to those who watch; whoever just came is owed none of before. */
   readonly #letters: Progress;
-  /** Revisions of the properties that its reader knows, by subject. */
-  #told: Map<string, number> | undefined;
+  /** What its reader knows, by subject. */
+  #told: Map<string, Known> | undefined;
+  /** What its filter turned down, and what ended, by subject: its reader knows it not, and misses nothing by it. */
+  #passed: Map<string, Known> | undefined;
   /** What the hub brought while the snapshot was being taken: the last of each property. */
   #held: Map<string, Arrival> | undefined;
   /** What the snapshot covered: the feed may bring it once more. */
@@ -115,12 +123,12 @@ export class Watch implements Listening {
   /** Revisions of the properties that its reader knows, by subject; undefined where it may know more than was told here. */
   get known(): ReadonlyMap<string, number> | undefined {
     if (this.stage !== "live" && this.start.position !== undefined) return undefined;
-    return this.#told ?? new Map();
+    return revisions(this.#told ?? []);
   }
 
   #lose(): ReadonlyMap<string, number> {
     const lost = new Map<string, number>();
-    for (const [subject, revision] of this.#told ?? []) {
+    for (const [subject, { revision }] of this.#told ?? []) {
       const { address, name } = placeOf(subject);
       if (!this.#owner.access.audience(address, name)(this.look)) lost.set(subject, revision);
     }
@@ -151,6 +159,7 @@ export class Watch implements Listening {
     this.#held = undefined;
     if (!forgets) return;
     this.#told = undefined;
+    this.#passed = undefined;
     this.#letters.back(this.#owner.takes);
   }
 
@@ -161,7 +170,7 @@ export class Watch implements Listening {
       const { address, name } = placeOf(subject);
       return !beside.some((watch) => watch.covers(address, name));
     });
-    return new Map(alone);
+    return revisions(alone);
   }
 
   /** What its reader is owed of something that the snapshot shows: asked in the moment in which it is told. */
@@ -169,7 +178,7 @@ export class Watch implements Listening {
     const { subject, name, isThere, revision } = change;
     if (!this.covers(change.address, name)) return undefined;
     if (change.letter) return change.audience(this.look) ? "live" : undefined;
-    const knew = this.#told?.get(subject);
+    const knew = this.#told?.get(subject)?.revision;
     if (!change.audience(this.look)) {
       this.#told?.delete(subject);
       return name !== "" && (knew !== undefined || this.#isLost(change)) ? "removal" : undefined;
@@ -201,15 +210,23 @@ export class Watch implements Listening {
     return reaches(this.target, address) && (name === "" || this.#matches(name));
   }
 
-  #passes(
-    { address, name, value }: Change,
-    { previous }: Pick<Arrival, "previous"> = { previous: null },
-  ): boolean {
+  #passes(change: Change, { previous }: Pick<Arrival, "previous"> = { previous: null }): boolean {
+    const { address, name, value } = change;
     const { filter } = this.target;
     if (filter === undefined || name === "") return true;
     const answer = filter.test({ node: address.text, name, value, previous, now: this.#owner.now() });
     if (answer === "too-slow") this.#owner.stopped(this);
+    if (answer !== "yes") this.#passesOver(change);
     return answer === "yes";
+  }
+
+  #passesOver({ subject, revision, edition }: Change): void {
+    this.#passed ??= new Map();
+    this.#passed.delete(subject);
+    this.#passed.set(subject, { revision, edition });
+    if (this.#passed.size <= passedMax) return;
+    const [oldest] = this.#passed.keys();
+    this.#passed.delete(oldest as string);
   }
 
   /** Whether its reader cannot know it yet: it came, or ended, after it left off. */
@@ -245,12 +262,27 @@ export class Watch implements Listening {
     return born <= since && (isThere || change.position > position);
   }
 
-  #knows({ subject, name, isThere, revision }: Change): void {
-    if (name === "" || !isThere) this.#told?.delete(subject);
-    else {
+  #knows(change: Change): void {
+    const { subject, name, isThere, revision, edition } = change;
+    if (name === "") return;
+    if (isThere) {
+      this.#passed?.delete(subject);
       this.#told ??= new Map();
-      this.#told.set(subject, revision);
+      this.#told.set(subject, { revision, edition });
+    } else {
+      this.#told?.delete(subject);
+      this.#passesOver(change);
     }
+  }
+
+  /** How many changes between the last that it came to and this one the feed did not show. */
+  #missed({ subject, edition, born, past }: Change): number {
+    const last = this.#passed?.get(subject) ?? this.#told?.get(subject);
+    if (last === undefined && born <= this.#from) return 0;
+    // Once the log has forgotten the end of a property, its editions begin anew.
+    const isForgotten = past === undefined && born > (last?.revision ?? 0);
+    const before = isForgotten ? 0 : ((last ?? past)?.edition ?? 0);
+    return Math.max(0, edition - before - 1);
   }
 
   #covers({ subject, revision }: Change): boolean {
@@ -264,9 +296,14 @@ export class Watch implements Listening {
     const { change } = arrival;
     const { name, letter } = change;
     if (!this.covers(change.address, name) || !change.audience(this.look)) return;
+    const missed = name === "" || letter ? 0 : this.#missed(change);
     if (letter) this.#letters.tell(change.position, this.#owner.takes);
     else if (this.#passes(change, arrival)) this.#knows(change);
     else return;
-    this.#owner.tell(this, arrival);
+    this.#owner.tell(this, arrival, missed);
   }
+}
+
+function revisions(told: Iterable<readonly [string, Known]>): Map<string, number> {
+  return new Map([...told].map(([subject, { revision }]) => [subject, revision]));
 }

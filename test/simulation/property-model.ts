@@ -13,8 +13,8 @@ export interface Moment {
   readonly actual: PropertyState | undefined;
 }
 
-function gone(born: number, revision: number): PropertyState {
-  return { views: new Map(), revision, reason: "deleted", born, keeper: "" };
+function gone(born: number, revision: number, edition: number): PropertyState {
+  return { views: new Map(), revision, edition, reason: "deleted", born, keeper: "" };
 }
 
 export function seen(state: PropertyState | undefined): View | undefined {
@@ -45,7 +45,11 @@ export function afterSet(prev: PropertyState | undefined, wish: ValueWish, at: M
   const views = new Map([...(prev?.views ?? []), [name, view]]);
   const keepsRest = name !== "" || wish.lease !== undefined;
   const born = prev === undefined || seen(prev) === undefined ? at.position : prev.born;
-  return state(views, keepsRest ? prev?.rest : undefined, at.position, "set", born);
+  // Once the log has forgotten its end, a property begins anew.
+  const isForgotten = seen(prev) === undefined && at.actual?.past === undefined;
+  const edition = isForgotten || prev === undefined ? 1 : prev.edition + 1;
+  const rest = keepsRest ? prev?.rest : undefined;
+  return { views, rest, revision: at.position, edition, reason: "set", born, keeper: "" };
 }
 
 /** Without a view: the whole property. Undefined when there was nothing to take. */
@@ -55,12 +59,13 @@ export function afterRemove(
   at: Moment,
 ): PropertyState | undefined {
   if (prev === undefined || seen(prev) === undefined) return undefined;
-  if (view === undefined) return gone(prev.born, at.position);
+  if (view === undefined) return gone(prev.born, at.position, prev.edition + 1);
   if (!prev.views.has(view)) return undefined;
   const views = new Map([...prev.views].filter(([name]) => name !== view));
-  const next = state(views, prev.rest, prev.revision, prev.reason, prev.born);
+  const next = { ...prev, views };
   if (seen(next) === seen(prev)) return next;
-  return { ...next, revision: at.position, reason: seen(next) ? "set" : "deleted" };
+  const edition = prev.edition + 1;
+  return { ...next, revision: at.position, edition, reason: seen(next) ? "set" : "deleted" };
 }
 
 /** Undefined when this account holds nothing by this lease. */
@@ -103,8 +108,9 @@ export function afterEnds(
     updatedMs: within(at.actual?.rest?.updatedMs, Math.floor(at.fromMs), Math.floor(at.toMs)),
   };
   const views = new Map([...prev.views].filter(([, view]) => !ended.includes(view)));
-  const next = state(views, rest ?? prev.rest, prev.revision, prev.reason, prev.born);
-  return seen(next) === seen(prev) ? next : { ...next, revision: at.position, reason: "expired" };
+  const next = { ...prev, views, rest: rest ?? prev.rest };
+  if (seen(next) === seen(prev)) return next;
+  return { ...next, revision: at.position, edition: prev.edition + 1, reason: "expired" };
 }
 
 export function holds(prev: PropertyState | undefined, leaseId: string, by: string): boolean {
@@ -114,9 +120,9 @@ export function holds(prev: PropertyState | undefined, leaseId: string, by: stri
 /** One spelling of a state; the keeper is the services' own affair. */
 export function spell(what: PropertyState | undefined): string {
   if (what === undefined) return "nothing";
-  const { views, rest, revision, reason, born } = what;
+  const { views, rest, revision, edition, reason, born } = what;
   return JSON.stringify(
-    { views: [...views].sort(([a], [b]) => (a < b ? -1 : 1)), rest, revision, reason, born },
+    { views: [...views].sort(([a], [b]) => (a < b ? -1 : 1)), rest, revision, edition, reason, born },
     sorted,
   );
 }
@@ -150,14 +156,4 @@ function within(found: number | undefined, from: number, to: number): number {
 
 function defaultOf(lease: { readonly default?: View["value"] | undefined }): Pick<Lease, "default"> {
   return lease.default === undefined ? {} : { default: lease.default };
-}
-
-function state(
-  views: PropertyState["views"],
-  rest: View | undefined,
-  revision: number,
-  reason: PropertyState["reason"],
-  born: number,
-): PropertyState {
-  return { views, ...(rest && { rest }), revision, reason, born, keeper: "" };
 }

@@ -1,6 +1,5 @@
 // A broker without faces: the services of services/broker.ts wired over a faulty log, to be killed and started anew.
 // In: a network. Out: its services. Never: an answer after it was killed.
-import { decodeProperty } from "../../services/core/fact.ts";
 import { openForwarding } from "../../services/forward/forwarding.ts";
 import { openMembers } from "../../services/groups/groups.ts";
 import { openMessages } from "../../services/messages/messages.ts";
@@ -21,8 +20,6 @@ export interface SimulatedBroker {
   readonly properties: PropertyService;
   readonly watching: Watching;
   readonly follower: Follower;
-  /** Whether its feed brought this revision. */
-  carried(revision: number): boolean;
   kill(): Promise<void>;
 }
 
@@ -40,15 +37,10 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
   const { keeper, network, now, commits, headsBytesMax } = settings;
   const { violate } = network;
   let dead = false;
-  const carried = new Set<number>();
   const log = faultyLog({ ...network, isDead: () => dead }, commits);
   const follower = follow(log);
   const heads = openHeads(log, headsBytesMax, now);
-  const checking = follower.listen(
-    groupsWhole(violate, (fact) => {
-      if (fact.subject.includes(".property.")) carried.add(decodeProperty(fact.body, fact.position).revision);
-    }),
-  );
+  const checking = follower.listen(groupsWhole(violate));
   const headsFollowing = follower.listen({ take: heads.follow });
   const members = openMembers(follower, now);
   const { book } = openPolicies({ log, heads, follower, members, now });
@@ -111,7 +103,6 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     properties,
     watching,
     follower,
-    carried: (revision) => carried.has(revision),
     async kill() {
       dead = true;
       watching[Symbol.dispose]();
@@ -126,7 +117,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
 }
 
 /** P4: positions rise, and a run of facts never ends within a group of which more comes. */
-function groupsWhole(violate: (message: string) => void, note: (fact: Fact) => void) {
+function groupsWhole(violate: (message: string) => void) {
   let position = 0;
   let open = 0;
   let flushed = 0;
@@ -136,7 +127,6 @@ function groupsWhole(violate: (message: string) => void, note: (fact: Fact) => v
       if (fact.position <= flushed) violate(`P6: half a group up to ${position} of ${flushed}`);
       position = fact.position;
       open = Math.max(open, fact.groupEnd);
-      note(fact);
     },
     flush(): void {
       flushed = open;

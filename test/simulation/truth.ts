@@ -43,8 +43,8 @@ export interface Truth {
   heldSince(leaseId: string, by: string, position: number): readonly string[];
   /** What readers see at a revision of a property; undefined when there is no such revision. */
   revision(subject: string, revision: number): { readonly view: View | undefined } | undefined;
-  /** How many revisions lie strictly between, those that `carried` refuses left out. */
-  between(subject: string, from: number, to: number, carried: (revision: number) => boolean): number;
+  /** How many revisions lie strictly between. */
+  between(subject: string, from: number, to: number): number;
   effectOf(attempt: Attempt): Effect | undefined;
   /** The effect under an Idempotency-Key. */
   effectOnce(key: string): Effect | undefined;
@@ -281,9 +281,9 @@ export function openTruth(tape: Tape, violate: (message: string) => void): Truth
       const known = revisions.get(subject);
       return known?.has(revision) ? { view: known.get(revision) } : undefined;
     },
-    between(subject, from, to, carried) {
+    between(subject, from, to) {
       const known = [...(revisions.get(subject)?.keys() ?? [])];
-      return known.filter((revision) => revision > from && revision < to && carried(revision)).length;
+      return known.filter((revision) => revision > from && revision < to).length;
     },
     effectOf: (attempt) => effects.get(attempt),
     effectOnce: (key) => once.get(key),
