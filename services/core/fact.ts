@@ -53,7 +53,7 @@ interface WireProperty {
 }
 
 export function encodeProperty(state: PropertyState): string {
-  const wire: WireProperty = { n: state.edition, why: state.reason, k: state.keeper };
+  const wire: WireProperty = { why: state.reason, k: state.keeper, n: state.edition };
   if (state.revision !== 0) wire.r = state.revision;
   if (state.born !== 0) wire.c = state.born;
   if (state.past) wire.p = [state.past.born, state.past.ended, state.past.edition];

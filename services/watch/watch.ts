@@ -10,6 +10,7 @@ import { placeOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
 import type { Start } from "./history.ts";
 import type { Arrival, Listening } from "./hub.ts";
+import { Knowledge } from "./knowledge.ts";
 import { Progress } from "./progress.ts";
 import { reaches, type Target } from "./target.ts";
 
@@ -46,11 +47,6 @@ export interface Turned {
 /** What a reader is owed of something that a snapshot shows. */
 export type Owed = "live" | "snapshot" | "removal" | undefined;
 
-type Known = Pick<Change, "revision" | "edition">;
-
-/** As many as a node has properties; names come and go. */
-const passedMax = 500;
-
 export class Watch implements Listening {
   readonly target: Target;
   readonly isScout = false;
@@ -66,10 +62,7 @@ export class Watch implements Listening {
   readonly #matches: (name: string) => boolean;
   /** Messages to those who watch; whoever just came is owed none of before. */
   readonly #letters: Progress;
-  /** What its reader knows, by subject. */
-  #told: Map<string, Known> | undefined;
-  /** What its filter turned down, and what ended, by subject: its reader knows it not, and misses nothing by it. */
-  #passed: Map<string, Known> | undefined;
+  #knowledge = new Knowledge();
   /** What the hub brought while the snapshot was being taken: the last of each property. */
   #held: Map<string, Arrival> | undefined;
   /** What the snapshot covered: the feed may bring it once more. */
@@ -123,16 +116,16 @@ export class Watch implements Listening {
   /** Revisions of the properties that its reader knows, by subject; undefined where it may know more than was told here. */
   get known(): ReadonlyMap<string, number> | undefined {
     if (this.stage !== "live" && this.start.position !== undefined) return undefined;
-    return revisions(this.#told ?? []);
+    return this.#knowledge.revisions;
   }
 
   #lose(): ReadonlyMap<string, number> {
     const lost = new Map<string, number>();
-    for (const [subject, { revision }] of this.#told ?? []) {
+    for (const [subject, revision] of this.#knowledge.revisions) {
       const { address, name } = placeOf(subject);
       if (!this.#owner.access.audience(address, name)(this.look)) lost.set(subject, revision);
     }
-    for (const subject of lost.keys()) this.#told?.delete(subject);
+    for (const subject of lost.keys()) this.#knowledge.forget(subject);
     return lost;
   }
 
@@ -158,19 +151,18 @@ export class Watch implements Listening {
     this.start = start;
     this.#held = undefined;
     if (!forgets) return;
-    this.#told = undefined;
-    this.#passed = undefined;
+    this.#knowledge = new Knowledge();
     this.#letters.back(this.#owner.takes);
   }
 
   /** Revisions of the properties that its reader knows by it and by none of the others, by subject. */
   knownAlone(others: Iterable<Watch>): ReadonlyMap<string, number> {
     const beside = [...others];
-    const alone = [...(this.#told ?? [])].filter(([subject]) => {
+    const alone = [...this.#knowledge.revisions].filter(([subject]) => {
       const { address, name } = placeOf(subject);
       return !beside.some((watch) => watch.covers(address, name));
     });
-    return revisions(alone);
+    return new Map(alone);
   }
 
   /** What its reader is owed of something that the snapshot shows: asked in the moment in which it is told. */
@@ -178,12 +170,12 @@ export class Watch implements Listening {
     const { subject, name, isThere, revision } = change;
     if (!this.covers(change.address, name)) return undefined;
     if (change.letter) return change.audience(this.look) ? "live" : undefined;
-    const knew = this.#told?.get(subject)?.revision;
+    const knew = this.#knowledge.revision(subject);
     if (!change.audience(this.look)) {
-      this.#told?.delete(subject);
+      this.#knowledge.forget(subject);
       return name !== "" && (knew !== undefined || this.#isLost(change)) ? "removal" : undefined;
     }
-    this.#knows(change);
+    this.#knowledge.tell(change);
     const isOwed = knew === undefined ? this.#isOwed(change) : knew !== revision;
     if (!isOwed || !this.#passes(change)) return undefined;
     return this.#isNew(change) || !isThere ? "live" : "snapshot";
@@ -216,17 +208,8 @@ export class Watch implements Listening {
     if (filter === undefined || name === "") return true;
     const answer = filter.test({ node: address.text, name, value, previous, now: this.#owner.now() });
     if (answer === "too-slow") this.#owner.stopped(this);
-    if (answer !== "yes") this.#passesOver(change);
+    if (answer !== "yes") this.#knowledge.pass(change);
     return answer === "yes";
-  }
-
-  #passesOver({ subject, revision, edition }: Change): void {
-    this.#passed ??= new Map();
-    this.#passed.delete(subject);
-    this.#passed.set(subject, { revision, edition });
-    if (this.#passed.size <= passedMax) return;
-    const [oldest] = this.#passed.keys();
-    this.#passed.delete(oldest as string);
   }
 
   /** Whether its reader cannot know it yet: it came, or ended, after it left off. */
@@ -262,29 +245,6 @@ export class Watch implements Listening {
     return born <= since && (isThere || change.position > position);
   }
 
-  #knows(change: Change): void {
-    const { subject, name, isThere, revision, edition } = change;
-    if (name === "") return;
-    if (isThere) {
-      this.#passed?.delete(subject);
-      this.#told ??= new Map();
-      this.#told.set(subject, { revision, edition });
-    } else {
-      this.#told?.delete(subject);
-      this.#passesOver(change);
-    }
-  }
-
-  /** How many changes between the last that it came to and this one the feed did not show. */
-  #missed({ subject, edition, born, past }: Change): number {
-    const last = this.#passed?.get(subject) ?? this.#told?.get(subject);
-    if (last === undefined && born <= this.#from) return 0;
-    // Once the log has forgotten the end of a property, its editions begin anew.
-    const isForgotten = past === undefined && born > (last?.revision ?? 0);
-    const before = isForgotten ? 0 : ((last ?? past)?.edition ?? 0);
-    return Math.max(0, edition - before - 1);
-  }
-
   #covers({ subject, revision }: Change): boolean {
     const ahead = this.#ahead?.get(subject);
     if (revision <= this.#from || revision <= (ahead ?? 0)) return true;
@@ -296,14 +256,10 @@ export class Watch implements Listening {
     const { change } = arrival;
     const { name, letter } = change;
     if (!this.covers(change.address, name) || !change.audience(this.look)) return;
-    const missed = name === "" || letter ? 0 : this.#missed(change);
+    const missed = name === "" || letter ? 0 : this.#knowledge.missed(change, this.#from);
     if (letter) this.#letters.tell(change.position, this.#owner.takes);
-    else if (this.#passes(change, arrival)) this.#knows(change);
+    else if (this.#passes(change, arrival)) this.#knowledge.tell(change);
     else return;
     this.#owner.tell(this, arrival, missed);
   }
-}
-
-function revisions(told: Iterable<readonly [string, Known]>): Map<string, number> {
-  return new Map([...told].map(([subject, { revision }]) => [subject, revision]));
 }
