@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { endOrphans, serversOf } from "../services/store/orphan.ts";
 
-const main = fileURLToPath(new URL("../services/main.ts", import.meta.url));
+const command = fileURLToPath(new URL("../services/cli/tidings.mjs", import.meta.url));
 /** As `npm start` does. */
 const asStarted = ["--max-semi-space-size=16"];
 const startPatienceMs = 60_000;
@@ -41,7 +41,7 @@ export interface BrokerSettings {
 export async function startBroker(settings: BrokerSettings): Promise<RunningBroker> {
   const { dataDir, env = {}, nodeOptions = [] } = settings;
   const began = performance.now();
-  const child = spawn(process.execPath, [...asStarted, ...nodeOptions, main], {
+  const child = spawn(process.execPath, [...asStarted, ...nodeOptions, command, "start"], {
     env: {
       ...inherited(),
       TIDINGS_PORT: "0",

@@ -62,6 +62,8 @@ async function runVitest(): Promise<void> {
         ...process.env,
         TMPDIR: temporary,
         TIDINGS_TEST_TALLY: counts,
+        // A process for each file: what the packages compile to is the same in all of them.
+        NODE_COMPILE_CACHE: join(root, "node_modules", ".cache", "tests"),
         ...(full ? { TIDINGS_TEST_FULL: "1" } : {}),
       },
       stdio: ["ignore", "inherit", "inherit"],

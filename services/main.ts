@@ -2,6 +2,7 @@
 // In: the environment, flags, signals. Out: a running broker, an exit code. Never: a data folder shared with another broker.
 import { randomBytes } from "node:crypto";
 import { chmod, readFile, writeFile } from "node:fs/promises";
+import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { pino } from "pino";
@@ -31,7 +32,7 @@ const secretPaths = [
 ];
 
 /** Runs until a signal comes. @throws StartError */
-export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<void> {
+async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<void> {
   const stop = stopSignal();
   const config = readConfig(env, args);
   const log = pino(
@@ -84,6 +85,8 @@ export async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Prom
 
   const url = await listen(broker.http, config);
   process.stdout.write(greeting({ url, domain: config.domain, dataDir }));
+  // Not at the end alone: whoever is killed has no end.
+  flushCompileCache();
   const why = await stop;
   log.info(`${why}: draining`);
 }
@@ -202,5 +205,3 @@ export async function main(env: NodeJS.ProcessEnv, args: readonly string[]): Pro
     process.exit(1);
   }
 }
-
-if (import.meta.main) await main(process.env, process.argv.slice(2));

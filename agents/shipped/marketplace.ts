@@ -27,6 +27,8 @@ export default defineAgent({
   config: Type.Object({ limit: Type.Integer({ default: 20, minimum: 1, maximum: 100 }) }),
   permissions: ["find", "read:for-sale", "read:looking-for", "message:anyone"],
   on: [match({ where: `${offers} || ${wishes}` })],
+  // Both of a pair may come at once, and each would find the other.
+  concurrency: 1,
   async handle(event, ctx) {
     if (event.type !== "match.entered") return;
     const { "for-sale": offer, "looking-for": wish } = event.properties;

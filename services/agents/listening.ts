@@ -66,6 +66,8 @@ export async function listen(wish: Listening, deps: ListeningDeps): Promise<Watc
     brings: {
       inbox: triggers.some(({ on }) => on === "message"),
       notices: triggers.some(({ on }) => on === "watcher"),
+      // Who wanted to know between its being set up and its first listening.
+      sinceMs: record.sinceMs,
     },
     after,
     onReady,

@@ -43,6 +43,8 @@ export interface OwnDeps {
   readonly only?: string | undefined;
   /** Whether the caller hears who watches it. */
   readonly hearsWatchers: boolean;
+  /** Whether it is told of groups that the caller owns, or is in. */
+  readonly hearsGroups: boolean;
 }
 
 export class Own {
@@ -80,7 +82,7 @@ export class Own {
 
   /** What an owner was to be told of its watchers while it was away. */
   beginNotice(fact: Fact): void {
-    if (fact.position > (this.#start.position ?? Number.POSITIVE_INFINITY)) this.#tellOfWatcher(fact);
+    this.#tellOfWatcher(fact);
   }
 
   /** All have been begun with: from now on each fact comes once, by the feed. */
@@ -191,7 +193,7 @@ export class Own {
   #isTold(turn: MemberTurn): boolean {
     const watching = [...this.#kept.values()].filter(({ watch }) => watch?.target.node.text === turn.group);
     const looks = watching.map(({ wish }) => this.#lookOf(wish));
-    const caller = this.#deps.hearsWatchers ? this.#stream.caller : undefined;
+    const caller = this.#deps.hearsGroups ? this.#stream.caller : undefined;
     return isTold(turn, caller, looks, this.#deps.access);
   }
 

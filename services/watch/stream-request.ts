@@ -17,7 +17,14 @@ export interface StreamRequest {
   /** Of those just this one, and nothing else that is the caller's: no messages, no notices. */
   readonly only?: string | undefined;
   /** What of the account an agent is told, besides the subscriptions that are its own. */
-  readonly brings?: { readonly inbox: boolean; readonly notices: boolean } | undefined;
+  readonly brings?:
+    | {
+        readonly inbox: boolean;
+        readonly notices: boolean;
+        /** Without a cursor: notices since then as well. */
+        readonly sinceMs: number;
+      }
+    | undefined;
   readonly after: Cursor | undefined;
   /** There may be something to take. */
   readonly onReady: () => void;

@@ -2,7 +2,7 @@
 // In: callers, what they watch, where they left off. Out: streams that a transport drains. Never: a stream that outlives its disposal.
 import { type Address, rootOf } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
-import { allows } from "../core/principal.ts";
+import { allows, type Right } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Forwarding, ForwardTurn } from "../forward/forwarding.ts";
 import type { Members } from "../groups/groups.ts";
@@ -139,7 +139,9 @@ export function openWatching(deps: WatchDeps): Watching {
   async function open(request: StreamRequest): Promise<Watcher> {
     const { caller, via, targets, own, only, after, onReady, onTakenBack } = request;
     const isAll = only === undefined;
-    const { inbox, notices } = request.brings ?? { inbox: isAll, notices: isAll };
+    const isTold = (right: Right): boolean => isAll && caller !== undefined && allows(caller.scopes, right);
+    // An agent's scopes are those of what it reads and writes; what else it hears, its host has weighed.
+    const { inbox, notices } = request.brings ?? { inbox: isTold("message"), notices: isTold("watch") };
     const way = (target: Target): Way => wayOf({ caller, via }, target);
     for (const { look, node, names } of single(targets).map(way)) {
       await askedTwice(() => access.requireOpen(look, node, names, "watch"), follower.caughtUp);
@@ -186,6 +188,7 @@ export function openWatching(deps: WatchDeps): Watching {
       following,
       only,
       hearsWatchers: notices,
+      hearsGroups: request.brings?.notices ?? isAll,
     });
     const leave = readers.add(mine, own ? caller?.address : undefined);
 
@@ -206,14 +209,19 @@ export function openWatching(deps: WatchDeps): Watching {
       }
       if (own && caller) {
         // Nothing of before is shown anew because somebody who is watched has decided anew.
-        if (inbox && allows(caller.scopes, "message")) stream.addInbox(caller, left);
+        if (inbox) stream.addInbox(caller, left);
         const { held, ended } = await subscriptions.of(caller.address, only);
         // One that was made after an unblock must not end by the block.
         await follower.known(Math.max(0, ...held.map(({ position }) => position)));
         for (const one of held) await mine.begin(one);
         for (const one of ended) mine.beginEnded(one);
-        if (after && notices)
-          for (const fact of await deps.notices.of(caller.address)) mine.beginNotice(fact);
+        const { sinceMs = Number.POSITIVE_INFINITY } = request.brings ?? {};
+        const from = start.position ?? Number.POSITIVE_INFINITY;
+        const isMissed = ({ position, timeMs }: Fact): boolean =>
+          after ? position > from : timeMs >= sinceMs;
+        if (notices && (after || request.brings))
+          for (const fact of await deps.notices.of(caller.address))
+            if (isMissed(fact)) mine.beginNotice(fact);
         await mine.begun();
       }
       const opening = stream.open();

@@ -1,7 +1,6 @@
 // Word: what a reader is told of its own subscriptions, of its watchers, and of the groups that it has to do with.
 // In: what happened. Out: events on the stream. Never: a property; of what is not the reader's to hear, nothing.
 import { memberEvent, type SubscriptionState, subscriptionEvent } from "../core/event.ts";
-import { allows } from "../core/principal.ts";
 import type { MemberTurn } from "../groups/groups.ts";
 import type { Fact } from "../store/log.ts";
 import type { Start } from "./history.ts";
@@ -47,9 +46,8 @@ export class Word {
 
   /** To the owner's own streams: who wants to know. */
   ofWatcher(fact: Fact): void {
-    const { caller } = this.#stream;
     const told = watcherOf(fact);
-    if (told === undefined || caller === undefined || !allows(caller.scopes, "watch")) return;
+    if (told === undefined) return;
     this.#stream.announce(watcherEvent(told, `${this.#deps.epoch}-${fact.position}`));
   }
 

@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { until } from "../store/embedded.ts";
-import { aWorld, nodePath, type Person, stages } from "./world.ts";
+import { aWorld, blockPath, nodePath, type Person, stages } from "./world.ts";
 
 for (const stage of stages) {
   describe(`agents on the ${stage} log`, () => {
@@ -43,18 +43,19 @@ for (const stage of stages) {
       });
     });
 
-    it("are silent once whom they watch has blocked their owner", async () => {
+    it.each(["their owner", "them"])("are silent once whom they watch has blocked %s", async (whom) => {
       const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
-      await runs(alice, "echo", { of: bob.address });
+      const agent = await runs(alice, "echo", { of: bob.address });
+      const blocked = whom === "them" ? agent.node : alice.address;
       await bob.sets("travel", { city: "Oslo" });
       const echoed = async () =>
         (await alice.asks("GET", `${nodePath(alice.address)}/properties/echo`)).body?.value?.city;
       await until("the agent to have echoed it", async () => (await echoed()) === "Oslo");
-      await bob.asks("PUT", `${nodePath(bob.address)}/blocks/${encodeURIComponent(alice.address)}`, {
-        body: {},
-      });
+      await bob.blocks(blocked);
       for (const city of ["Bergen", "Tromsø"]) await bob.sets("travel", { city });
-      await bob.asks("DELETE", `${nodePath(bob.address)}/blocks/${encodeURIComponent(alice.address)}`);
+      // The block of an agent alone is none of its owner.
+      expect(await alice.sees(bob, "travel")).toEqual(whom === "them" ? { city: "Tromsø" } : undefined);
+      await bob.asks("DELETE", blockPath(bob.address, blocked));
       const seen = new Set<string>();
       await until("the agent to hear again", async () => {
         const city = await echoed();

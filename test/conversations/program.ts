@@ -21,7 +21,7 @@ export interface Program extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
-const script = fileURLToPath(new URL("../../services/main.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../services/cli/tidings.mjs", import.meta.url));
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const ready = /^Tidings is ready at (\S+)$/m;
 
@@ -38,7 +38,7 @@ export async function startProgram(folder: string, env: Readonly<Record<string, 
     const own = Object.fromEntries(
       Object.entries(process.env).filter(([name]) => !name.startsWith("TIDINGS_")),
     );
-    const started = spawn(process.execPath, [script], {
+    const started = spawn(process.execPath, [script, "start"], {
       cwd: root,
       env: { ...own, TIDINGS_PORT: "0", TIDINGS_DATA: dataDir, ...env },
       stdio: ["ignore", "pipe", "pipe"],

@@ -23,6 +23,7 @@ import given from "../vectors/policy.json" with { type: "json" };
 interface Vector {
   readonly why: string;
   readonly who: string | null;
+  readonly agent?: string;
   readonly discloses?: readonly string[];
   readonly right?: Grantable;
   readonly name?: string;
@@ -42,8 +43,8 @@ const members = new Map(Object.entries(given.members));
 const isMember = (group: string, address: string): boolean => members.get(group)?.includes(address) ?? false;
 
 function inquiryOf(vector: Vector): Inquiry {
-  const { who, discloses = [], right = "watch", name = "travel", visibility = "contacts" } = vector;
-  const inquirer = { address: who ?? undefined, disclosed: new Set(discloses) };
+  const { who, agent, discloses = [], right = "watch", name = "travel", visibility = "contacts" } = vector;
+  const inquirer = { address: who ?? undefined, agent, disclosed: new Set(discloses) };
   return { owner: given.owner, decisions: decisionsOf(vector), inquirer, right, name, visibility, isMember };
 }
 

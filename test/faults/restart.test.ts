@@ -6,7 +6,7 @@ import { rssMiB } from "../../bench/running.ts";
 import { serversOf } from "../../services/store/orphan.ts";
 import { aWorld, isFull, nodePath, type Person, type Program } from "../conversations/world.ts";
 
-const nodes = isFull ? 200 : 40;
+const nodes = isFull ? 200 : 20;
 const propertiesEach = 500;
 /** Of the properties of a node, those are leased. */
 const leasedEach = 50;

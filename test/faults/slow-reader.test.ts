@@ -16,7 +16,7 @@ import { Ledger } from "./ledger.ts";
 import { type Owner, portOf, read } from "./targets.ts";
 
 const goodReaders = isFull ? 200 : 50;
-const pairs = 3;
+const pairs = isFull ? 3 : 2;
 /** A disturbance from outside is rarely met again; a slow reader's would be. */
 const pairsMax = 6;
 const changesARound = isFull ? 300 : 200;
@@ -27,10 +27,10 @@ const few = 10;
 /** After a flood, before it counts. */
 const settlingChanges = 10;
 const pad = "x".repeat(20 * 1024);
-/** Changes that only the slow ones are owed, before each round: up to 20 MiB each. */
-const floodChanges = 1_000;
-/** At the end, 100 MiB: what is written out for one is shared, so that even without a bound it lies there but once. */
-const deluge = 5_000;
+/** Changes that only the slow ones are owed, before each round: up to 20 MiB each in full. */
+const floodChanges = isFull ? 1_000 : 500;
+/** At the end, 100 MiB in full: what is written out for one is shared, so that even without a bound it lies there but once. */
+const deluge = isFull ? 5_000 : 2_000;
 const slowOfEachKind = 2;
 const growthMiBMax = 60;
 const p99RatioMax = isFull ? 1.2 : 1.5;
