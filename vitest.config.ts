@@ -1,9 +1,10 @@
-// How the tests run: each file in a process of its own, two at a time; those that measure time come last, one by one.
+// How the tests run: each file in a process of its own, some at a time; those that measure time come last, one by one.
 import { defineConfig } from "vitest/config";
 
 const full = process.env.TIDINGS_TEST_FULL === "1";
 /** What holds times, rates or memory against bounds wants the machine for itself. */
 const measuring = [
+  "agent-neighbours",
   "agents",
   "disk-full",
   "drain",

@@ -5,9 +5,9 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type Agent, checkAgent, readConfig } from "../../agents/define.ts";
 import { type Json, type Port, PortError } from "../../agents/port.ts";
 import { openRuntime, type Runtime } from "../../agents/runtime.ts";
-import type { Definition, FromThread, Task, ToThread } from "./words.ts";
+import type { Definition, FromThread, ThreadData, ToThread } from "./words.ts";
 
-const task = workerData as Task;
+const { task } = workerData as ThreadData;
 const calls = new Map<number, { resolve: (gives: never) => void; reject: (error: Error) => void }>();
 const aborts = new Map<number, AbortController>();
 let count = 0;

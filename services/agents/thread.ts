@@ -1,9 +1,11 @@
 // An agent's thread, as the broker sees it: bounded in memory, ended when it hangs, so that a crash or an endless loop stays its own.
 // In: a module, events. Out: what became of each; calls that it makes. Never: a thread that outlives its disposal, or that answers nothing and is waited for.
+import { getCompileCacheDir } from "node:module";
+import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { AgentEvent } from "../../agents/events.ts";
 import { type Calls, type Json, type Port, PortError, type Run } from "../../agents/port.ts";
-import type { ConfigProblem, Definition, FromThread, Task, ToThread } from "./words.ts";
+import type { ConfigProblem, Definition, FromThread, Task, ThreadData, ToThread } from "./words.ts";
 
 /** The thread is gone. */
 export class ThreadEnded extends Error {
@@ -39,7 +41,7 @@ export const usualThreadLimits: ThreadLimits = {
 };
 
 // A constant of its own, so that no bundler takes the worker for an asset of the web.
-const workerFile = new URL("./agent-worker.ts", import.meta.url);
+const workerFile = new URL("./agent-start.ts", import.meta.url);
 
 /** @throws Error where the module cannot be loaded, or is no agent */
 export async function describeModule(file: string, limits: ThreadLimits): Promise<Definition> {
@@ -69,9 +71,12 @@ async function firstWord(task: Task, limits: ThreadLimits): Promise<FromThread> 
 }
 
 function start(task: Task, { memoryMb }: ThreadLimits): Worker {
+  // Each thread has a cache of its own, in a folder for its version of Node.
+  const compiled = getCompileCacheDir();
+  const workerData: ThreadData = { task, compiledIn: compiled && dirname(compiled) };
   const worker = new Worker(workerFile, {
     name: "agent",
-    workerData: task,
+    workerData,
     env: {},
     execArgv: [],
     argv: [],

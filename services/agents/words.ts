@@ -35,6 +35,12 @@ export type Task =
       readonly who: Omit<Who, "isContact">;
     };
 
+export interface ThreadData {
+  readonly task: Task;
+  /** The folder that compiled code is kept in; undefined where none is kept. */
+  readonly compiledIn: string | undefined;
+}
+
 export type ToThread =
   | { readonly is: "handle"; readonly n: number; readonly event: AgentEvent; readonly run: Run }
   | { readonly is: "abort"; readonly n: number; readonly reason: string }
