@@ -20,7 +20,7 @@ describe.each([...stages, "lagging"] as const)("joining on the %s log", (stage) 
     const watchers: Person[] = [];
     for (let count = 0; count < 6; count++) watchers.push(await world.registers("watcher"));
     let written = 0;
-    for (let round = 0; round < (isFull ? 1_000 : 40); round++) {
+    for (let round = 0; round < (isFull ? 1_000 : 20); round++) {
       // Of four writes some come before the watchers join, the others meanwhile.
       const before = round % 5;
       for (let count = 0; count < before; count++) await alice.sets("count", ++written);

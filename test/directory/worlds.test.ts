@@ -6,7 +6,7 @@ import { randomWorld } from "./random-world.ts";
 import { openSmallWorld, type SmallWorld } from "./small-world.ts";
 
 const full = process.env.TIDINGS_TEST_FULL === "1";
-const worlds = full ? 2_000 : 100;
+const worlds = full ? 2_000 : 60;
 /** Several in one log: they must not show in each other's answers, and a thread need not start for each. */
 const together = 25;
 

@@ -5,7 +5,7 @@ import { type Program, startProgram } from "../conversations/program.ts";
 import { isFull, type Person, person, propertyPath } from "../conversations/world.ts";
 import { startIn, temporaryFolder } from "../store/embedded.ts";
 
-const renewals = isFull ? 5_000 : 300;
+const renewals = isFull ? 5_000 : 150;
 const perRound = isFull ? 250 : 150;
 /** Between two properties of a round, so that their deadlines do not crowd each other out. */
 const staggerMs = 10;

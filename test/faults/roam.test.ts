@@ -12,7 +12,7 @@ import { Ledger } from "./ledger.ts";
 import { type Found, type Owner, portOf, read } from "./targets.ts";
 import { transports } from "./transports.ts";
 
-const changes = isFull ? 2_000 : 300;
+const changes = isFull ? 2_000 : 150;
 /** Then the watcher must know everything: what it lost is not covered up by what comes later. */
 const changesARound = isFull ? 50 : 25;
 const killsMin = isFull ? 6 : 2;

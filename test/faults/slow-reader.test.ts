@@ -16,7 +16,7 @@ import { Ledger } from "./ledger.ts";
 import { type Owner, portOf, read } from "./targets.ts";
 
 const goodReaders = isFull ? 200 : 50;
-const pairs = isFull ? 3 : 2;
+const pairs = isFull ? 3 : 1;
 /** A disturbance from outside is rarely met again; a slow reader's would be. */
 const pairsMax = 6;
 const changesARound = isFull ? 300 : 200;
