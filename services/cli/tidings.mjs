@@ -15,7 +15,7 @@ const own = fileURLToPath(import.meta.url);
 if (Number(process.versions.node.split(".")[0]) >= nodeMajorMin) {
   if (isSecond && process.channel) endWithParent();
   delete process.env.TIDINGS_NODE_FOUND;
-  // Halves the start from the second on; where the folder cannot be written to, nothing is kept.
+  // From the second on a start takes a quarter less; where the folder cannot be written to, nothing is kept.
   module.enableCompileCache(join(dirname(own), "..", "..", "node_modules", ".cache", "tidings"));
   await import("./program.ts").then(({ run }) => run(process.argv.slice(2)));
 } else {
