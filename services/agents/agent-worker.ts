@@ -5,7 +5,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { type Agent, checkAgent, readConfig } from "../../agents/define.ts";
 import { type Json, type Port, PortError } from "../../agents/port.ts";
 import { openRuntime, type Runtime } from "../../agents/runtime.ts";
-import type { Definition, FromThread, ThreadData, ToThread } from "./words.ts";
+import type { Definition, FromThread, Task, ThreadData, ToThread } from "./words.ts";
 
 const { task } = workerData as ThreadData;
 const calls = new Map<number, { resolve: (gives: never) => void; reject: (error: Error) => void }>();
@@ -51,6 +51,9 @@ async function handle({ n, event, run }: Extract<ToThread, { is: "handle" }>): P
 
 function hear(word: ToThread): void {
   switch (word.is) {
+    case "load":
+      void describe(word.file);
+      return;
     case "handle":
       void handle(word);
       return;
@@ -69,18 +72,34 @@ function hear(word: ToThread): void {
   }
 }
 
-try {
-  const module = (await import(pathToFileURL(task.file).href)) as { default?: unknown };
-  const agent = checkAgent(module.default);
-  if (task.is === "check") {
-    const read = readConfig(agent, task.config);
-    if ("problems" in read) say({ is: "checked", problems: read.problems, config: null });
-    else say({ is: "checked", problems: [], config: read.config as Json });
-  } else {
-    if (task.is === "run") runtime = openRuntime(agent, task.config, port, task.who, Date.now);
-    say({ is: "ready", definition: definitionOf(agent) });
-    if (task.is === "run") parentPort?.on("message", hear);
+async function load(file: string): Promise<Agent> {
+  return checkAgent(((await import(pathToFileURL(file).href)) as { default?: unknown }).default);
+}
+
+async function describe(file: string): Promise<void> {
+  try {
+    say({ is: "ready", definition: definitionOf(await load(file)) });
+  } catch (error) {
+    say({ is: "broken", error: textOf(error) });
   }
+}
+
+async function check(file: string, config: Json): Promise<void> {
+  const read = readConfig(await load(file), config);
+  if ("problems" in read) say({ is: "checked", problems: read.problems, config: null });
+  else say({ is: "checked", problems: [], config: read.config as Json });
+}
+
+async function run({ file, config, who }: Extract<Task, { is: "run" }>): Promise<void> {
+  const agent = await load(file);
+  runtime = openRuntime(agent, config, port, who, Date.now);
+  say({ is: "ready", definition: definitionOf(agent) });
+  parentPort?.on("message", hear);
+}
+
+try {
+  if (task.is === "describe") parentPort?.on("message", hear);
+  else await (task.is === "check" ? check(task.file, task.config) : run(task));
 } catch (error) {
   say({ is: "broken", error: textOf(error) });
 }

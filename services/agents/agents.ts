@@ -11,6 +11,7 @@ import { openHeads } from "../store/heads.ts";
 import { placeOf } from "../store/subjects.ts";
 import type { Work } from "../work/work.ts";
 import { openCatalog } from "./catalog.ts";
+import { checkConfig } from "./describing.ts";
 import { requireGrantable } from "./granting.ts";
 import { type HostingDeps, openHosting } from "./hosting.ts";
 import { type DeadLetter, openKeeping, type RunShape } from "./keeping.ts";
@@ -19,7 +20,7 @@ import { progressJson, progressOf } from "./progress.ts";
 import { openRecords, type Record } from "./records.ts";
 import { shapeOf } from "./ring.ts";
 import { type AgentShape, agentShape, brokenShape, type KindShape, kindShape } from "./shapes.ts";
-import { checkConfig, type ThreadLimits, usualThreadLimits } from "./thread.ts";
+import { type ThreadLimits, usualThreadLimits } from "./thread.ts";
 import { nodeOf, principalOf } from "./who.ts";
 
 export interface Agents extends AsyncDisposable {

@@ -3,17 +3,13 @@
 import { readdir } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describeModule, type ThreadLimits } from "./thread.ts";
-import type { Definition } from "./words.ts";
+import { describeModule, describeModules } from "./describing.ts";
+import type { ThreadLimits } from "./thread.ts";
+import type { Broken, Definition } from "./words.ts";
 
 export interface Kind {
   readonly file: string;
   readonly definition: Definition;
-}
-
-export interface Broken {
-  readonly file: string;
-  readonly reason: string;
 }
 
 export interface Catalog {
@@ -32,13 +28,9 @@ export function openCatalog(paths: readonly string[], limits: ThreadLimits): Cat
   async function load() {
     const kinds = new Map<string, Kind>();
     const broken: Broken[] = [];
-    for (const file of await filesIn([shipped, ...paths])) {
-      try {
-        const definition = await describeModule(file, limits);
-        kinds.set(definition.name, { file, definition });
-      } catch (error) {
-        broken.push({ file, reason: (error as Error).message });
-      }
+    for await (const one of describeModules(await filesIn([shipped, ...paths]), limits)) {
+      if ("reason" in one) broken.push(one);
+      else kinds.set(one.definition.name, one);
     }
     return { kinds, broken };
   }

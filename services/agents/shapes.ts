@@ -1,9 +1,10 @@
 // Shapes: agents as they are shown: those that are installed, and those that somebody runs.
 // In: kinds and records. Out: shapes. Never: where on the disk a module lies.
 import { timestamp } from "../core/event.ts";
-import type { Broken, Kind } from "./catalog.ts";
+import type { Kind } from "./catalog.ts";
 import type { Record } from "./records.ts";
 import { nodeOf } from "./who.ts";
+import type { Broken } from "./words.ts";
 
 export interface KindShape {
   readonly agent: string;

@@ -4,8 +4,8 @@ import { getCompileCacheDir } from "node:module";
 import { dirname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { AgentEvent } from "../../agents/events.ts";
-import { type Calls, type Json, type Port, PortError, type Run } from "../../agents/port.ts";
-import type { ConfigProblem, Definition, FromThread, Task, ThreadData, ToThread } from "./words.ts";
+import { type Calls, type Port, PortError, type Run } from "../../agents/port.ts";
+import type { Definition, FromThread, Task, ThreadData, ToThread } from "./words.ts";
 
 /** The thread is gone. */
 export class ThreadEnded extends Error {
@@ -43,34 +43,7 @@ export const usualThreadLimits: ThreadLimits = {
 // A constant of its own, so that no bundler takes the worker for an asset of the web.
 const workerFile = new URL("./agent-start.ts", import.meta.url);
 
-/** @throws Error where the module cannot be loaded, or is no agent */
-export async function describeModule(file: string, limits: ThreadLimits): Promise<Definition> {
-  const word = await firstWord({ is: "describe", file }, limits);
-  if (word.is !== "ready") throw new Error("it said something else");
-  return word.definition;
-}
-
-/** A config with its defaults, and what does not fit. @throws Error where the module cannot be loaded */
-export async function checkConfig(
-  file: string,
-  config: Json,
-  limits: ThreadLimits,
-): Promise<{ readonly problems: readonly ConfigProblem[]; readonly config: Json }> {
-  const word = await firstWord({ is: "check", file, config }, limits);
-  if (word.is !== "checked") throw new Error("it said something else");
-  return word;
-}
-
-async function firstWord(task: Task, limits: ThreadLimits): Promise<FromThread> {
-  const worker = start(task, limits);
-  try {
-    return await said(worker, limits);
-  } finally {
-    await worker.terminate();
-  }
-}
-
-function start(task: Task, { memoryMb }: ThreadLimits): Worker {
+export function startWorker(task: Task, { memoryMb }: ThreadLimits): Worker {
   // Each thread has a cache of its own, in a folder for its version of Node.
   const compiled = getCompileCacheDir();
   const workerData: ThreadData = { task, compiledIn: compiled && dirname(compiled) };
@@ -92,8 +65,8 @@ function start(task: Task, { memoryMb }: ThreadLimits): Worker {
   return worker;
 }
 
-/** Its first word. @throws Error: why there is none */
-async function said(worker: Worker, { loadMs }: ThreadLimits): Promise<FromThread> {
+/** Its next word. @throws Error: why there is none */
+export async function nextWord(worker: Worker, { loadMs }: ThreadLimits): Promise<FromThread> {
   const first = Promise.withResolvers<FromThread>();
   const timer = setTimeout(
     () => first.reject(new ThreadEnded(`it was not loaded within ${loadMs} ms`)),
@@ -122,7 +95,7 @@ export async function startThread(
   port: Port,
   limits: ThreadLimits,
 ): Promise<Thread> {
-  const worker = start(task, limits);
+  const worker = startWorker(task, limits);
   let ended: ThreadEnded | undefined;
   let count = 0;
   let heardMs = performance.now();
@@ -132,7 +105,7 @@ export async function startThread(
 
   let ready: FromThread;
   try {
-    ready = await said(worker, limits);
+    ready = await nextWord(worker, limits);
   } catch (error) {
     await worker.terminate();
     throw error;

@@ -24,9 +24,15 @@ export interface ConfigProblem {
   readonly detail: string;
 }
 
-/** What the thread is for: to say what the module is, to check a config, or to handle events. */
+/** A module that cannot be used, and why. */
+export interface Broken {
+  readonly file: string;
+  readonly reason: string;
+}
+
+/** What a thread is for: to say what modules are that it is then told to load, to check a config, or to handle events. */
 export type Task =
-  | { readonly is: "describe"; readonly file: string }
+  | { readonly is: "describe" }
   | { readonly is: "check"; readonly file: string; readonly config: Json }
   | {
       readonly is: "run";
@@ -42,6 +48,7 @@ export interface ThreadData {
 }
 
 export type ToThread =
+  | { readonly is: "load"; readonly file: string }
   | { readonly is: "handle"; readonly n: number; readonly event: AgentEvent; readonly run: Run }
   | { readonly is: "abort"; readonly n: number; readonly reason: string }
   | { readonly is: "answer"; readonly c: number; readonly gives: unknown }

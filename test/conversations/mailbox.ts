@@ -59,7 +59,8 @@ export async function openMailbox(): Promise<Mailbox> {
     letters: of,
     async code(to, number = 1) {
       const letter = await until(`letter ${number} to ${to}`, () => of(to)[number - 1]);
-      return /\b[A-Z2-9]{4}-[A-Z2-9]{4}\b/.exec(letter)?.[0] as string;
+      // Its head has a Message-ID, which may look like one.
+      return /^ +([A-Z2-9]{4}-[A-Z2-9]{4})\r?$/m.exec(letter)?.[1] as string;
     },
     refuses(times, status) {
       toRefuse = times;
