@@ -27,6 +27,8 @@ export interface CommitLimits {
   readonly singlesInFlightMax: number;
   /** Past this the log says that it is overloaded, rather than grow. */
   readonly waitingMax: number;
+  /** Whoever has waited for longer, in ms, is not kept for yet another attempt by a store that does not answer. */
+  readonly patienceMs: number;
 }
 
 /** Measured by bench/write.ts; docs/decisions/group-commit.md tells how they were found. */
@@ -36,6 +38,7 @@ export const commitLimits: CommitLimits = {
   batchesInFlightMax: 2,
   singlesInFlightMax: 8,
   waitingMax: 50_000,
+  patienceMs: 1_000,
 };
 
 /** Every fact by itself: what the benchmark holds group commit against. */
@@ -46,6 +49,7 @@ export const singleCommits: CommitLimits = {
 };
 
 interface Waiting extends Unit {
+  readonly sinceMs: number;
   readonly resolve: (position: number) => void;
   readonly reject: (error: Error) => void;
 }
@@ -56,13 +60,20 @@ export interface GroupCommit {
   pending(): number;
 }
 
-export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits): GroupCommit {
+/** @param nowMs any clock that only goes forward */
+export function groupCommit(
+  writer: Writer,
+  limits: CommitLimits = commitLimits,
+  nowMs: () => number = () => performance.now(),
+): GroupCommit {
   let queue: Waiting[] = [];
   let waiting = 0;
   let pending = 0;
   let singles = 0;
   let batches = 0;
   let scheduled = false;
+  /** The last that came of a write was no answer. */
+  let silent = false;
   // One random prefix and a number: unique without drawing randomness for each write.
   const idPrefix = randomBytes(12).toString("base64url");
   let ids = 0;
@@ -72,7 +83,8 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
       return Promise.reject(new LogUnavailable("too many writes are waiting"));
     }
     return new Promise((resolve, reject) => {
-      queue.push({ id: `${idPrefix}-${(++ids).toString(36)}`, facts, resolve, reject });
+      const id = `${idPrefix}-${(++ids).toString(36)}`;
+      queue.push({ id, facts, sinceMs: nowMs(), resolve, reject });
       waiting += facts.length;
       pending += facts.length;
       schedule();
@@ -90,6 +102,7 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
   }
 
   function pump(): void {
+    if (silent) refuse(isOverdue);
     let taken = 0;
     while (taken < queue.length) {
       const head = queue[taken] as Waiting;
@@ -154,7 +167,8 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
   }
 
   async function failed(units: readonly Waiting[], error: Error): Promise<void> {
-    if (error instanceof OutcomeUnknown) {
+    silent = error instanceof OutcomeUnknown;
+    if (silent) {
       await Promise.all(units.map(settle));
     } else if (error instanceof Conflict && units.length > 1) {
       // One stale unit refused them all. Halving finds it in a few steps and lets the others through.
@@ -170,20 +184,21 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
     return units.length === 1 && only?.facts.length === 1 ? writeSingle(only) : writeBatch(units);
   }
 
-  /** No answer came: write again under the same conditions. If it is refused now, either we had won or somebody else did. */
+  /** No answer came: where there is time for it, write again under the same conditions. If it is refused now, either we had won or somebody else did. */
   async function settle(unit: Waiting): Promise<void> {
+    if (isOverdue(unit)) return rejected(unit, unanswered());
     try {
       done(unit, unit.facts.length === 1 ? await writer.single(unit) : await writer.batch([unit]));
     } catch (error) {
       // Whatever this attempt met, the first one may have been applied.
       if (!(error instanceof Conflict)) {
-        if (error instanceof OutcomeUnknown) refuseWaiting();
+        if (error instanceof OutcomeUnknown) refuse(() => true);
         return rejected(unit, new OutcomeUnknown((error as Error).message));
       }
       try {
         const position = await writer.find(unit);
         // A later fact may have taken our place, so that not finding it proves nothing.
-        if (position === undefined) rejected(unit, new OutcomeUnknown("the store did not answer in time"));
+        if (position === undefined) rejected(unit, unanswered());
         else done(unit, position);
       } catch (unreadable) {
         rejected(unit, new OutcomeUnknown(`the store did not answer: ${(unreadable as Error).message}`));
@@ -191,15 +206,24 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
     }
   }
 
-  /** Twice no answer came: who waits behind would have to wait as long again. Nothing of theirs was sent. */
-  function refuseWaiting(): void {
-    const refused = queue;
-    queue = [];
-    waiting = 0;
-    for (const unit of refused) rejected(unit, new LogUnavailable("the store does not answer"));
+  /** Nothing of theirs was sent. */
+  function refuse(isRefused: (unit: Waiting) => boolean): void {
+    const { refused = [], kept = [] } = Object.groupBy(queue, (unit) =>
+      isRefused(unit) ? "refused" : "kept",
+    );
+    queue = kept;
+    for (const unit of refused) {
+      waiting -= unit.facts.length;
+      rejected(unit, new LogUnavailable("the store does not answer"));
+    }
+  }
+
+  function isOverdue({ sinceMs }: Waiting): boolean {
+    return nowMs() - sinceMs > limits.patienceMs;
   }
 
   function done(unit: Waiting, position: number): void {
+    silent = false;
     pending -= unit.facts.length;
     unit.resolve(position);
   }
@@ -210,4 +234,8 @@ export function groupCommit(writer: Writer, limits: CommitLimits = commitLimits)
   }
 
   return { append, pending: () => pending };
+}
+
+function unanswered(): OutcomeUnknown {
+  return new OutcomeUnknown("the store did not answer in time");
 }

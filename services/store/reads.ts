@@ -25,8 +25,8 @@ export interface Reads {
   snapshot(filters: readonly string[]): Promise<Snapshot | undefined>;
 }
 
-/** How often a snapshot is taken anew because a write overtook it. */
-const attemptsMax = 200;
+/** For so long a snapshot is taken anew because a write overtook it. */
+const overtakenMsMax = 1_000;
 
 export function openReads(nc: NatsConnection, stream: string, timeoutMs: number): Reads {
   const api = `$JS.API.DIRECT.GET.${stream}`;
@@ -48,11 +48,12 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: number)
   }
 
   async function snapshot(filters: readonly string[]): Promise<Snapshot | undefined> {
-    for (let attempt = 1; attempt <= attemptsMax; attempt++) {
+    const untilMs = performance.now() + overtakenMsMax;
+    do {
       const { outcome, facts, position } = await collect(filters);
       if (outcome === "too many") return undefined;
       if (outcome === "complete" && !holdsHalfAGroup(facts, position)) return { facts, position };
-    }
+    } while (performance.now() < untilMs);
     throw new LogUnavailable("writes kept overtaking the read");
   }
 

@@ -4,28 +4,71 @@ import { commitLimits, groupCommit } from "../../services/store/commit.ts";
 import { LogUnavailable, OutcomeUnknown } from "../../services/store/log.ts";
 import { until } from "../store/embedded.ts";
 
-test("two attempts without an answer refuse everybody who waits, and nothing of theirs was sent", async () => {
-  const sent: { readonly id: string; readonly timeOut: () => void }[] = [];
-  const single = (unit: { readonly id: string }): Promise<number> =>
-    new Promise((_, reject) => {
-      sent.push({ id: unit.id, timeOut: () => reject(new OutcomeUnknown("no answer")) });
-    });
+interface Attempt {
+  readonly id: string;
+  readonly refuse: (error: Error) => void;
+}
+
+/** A commit of one write at a time, whose attempts end as the test says, by a clock that the test moves. */
+function silentStore() {
+  const sent: Attempt[] = [];
+  const clock = { ms: 0 };
+  const single = ({ id }: { readonly id: string }): Promise<number> =>
+    new Promise((_, refuse) => void sent.push({ id, refuse }));
   const batch = (): Promise<number> => Promise.reject(new Error("there are no batches here"));
   const find = async (): Promise<undefined> => undefined;
   const limits = { ...commitLimits, batchFrom: Number.POSITIVE_INFINITY, singlesInFlightMax: 1 };
-  const commit = groupCommit({ single, batch, find }, limits);
+  const commit = groupCommit({ single, batch, find }, limits, () => clock.ms);
+  return {
+    commit,
+    sent,
+    clock,
+    append: (name: string): Promise<unknown> =>
+      commit
+        .append([{ subject: `t.${name}`, body: "", expected: 0 }])
+        .then(() => "stored")
+        .catch((error: Error) => error),
+    async ends(attempt: number, error: Error): Promise<void> {
+      (await until("an attempt", () => sent[attempt])).refuse(error);
+    },
+  };
+}
 
-  const outcomes = ["a", "b", "c"].map((name) => {
-    const append = commit.append([{ subject: `t.${name}`, body: "", expected: 0 }]);
-    return append.then(() => "stored").catch((error: Error) => error);
-  });
-  for (let attempt = 0; attempt < 2; attempt++) {
-    const { timeOut } = await until("an attempt", () => sent[attempt]);
-    timeOut();
-  }
+const noAnswer = new OutcomeUnknown("no answer");
+
+test("two attempts without an answer refuse everybody who waits, and nothing of theirs was sent", async () => {
+  const { commit, sent, append, ends } = silentStore();
+  const outcomes = ["a", "b", "c"].map(append);
+  await ends(0, noAnswer);
+  await ends(1, noAnswer);
   const [first, ...behind] = await Promise.all(outcomes);
   expect(first).toBeInstanceOf(OutcomeUnknown);
   for (const outcome of behind) expect(outcome).toBeInstanceOf(LogUnavailable);
   expect(new Set(sent.map(({ id }) => id)).size).toBe(1);
   expect(commit.pending()).toBe(0);
+});
+
+test("whoever has waited behind an unanswered write for long is refused, however that one ends", async () => {
+  const { commit, sent, clock, append, ends } = silentStore();
+  const outcomes = ["a", "b"].map(append);
+  clock.ms = 900;
+  await ends(0, noAnswer);
+  const late = append("c");
+  await until("another attempt", () => sent[1]);
+  clock.ms = 1_800;
+  await ends(1, new LogUnavailable("no room"));
+  expect(await Promise.all(outcomes)).toEqual([expect.any(OutcomeUnknown), expect.any(LogUnavailable)]);
+  await ends(2, new LogUnavailable("no room"));
+  expect(await late).toBeInstanceOf(LogUnavailable);
+  expect(new Set(sent.map(({ id }) => id)).size).toBe(2);
+  expect(commit.pending()).toBe(0);
+});
+
+test("whoever has waited for long is told that nobody knows, instead of waiting for another attempt", async () => {
+  const { sent, clock, append, ends } = silentStore();
+  const outcome = append("a");
+  clock.ms = 1_500;
+  await ends(0, noAnswer);
+  expect(await outcome).toBeInstanceOf(OutcomeUnknown);
+  expect(sent).toHaveLength(1);
 });

@@ -40,7 +40,7 @@ async function run(
   const violate = (message: string): void => void violations.push(message);
   const tape = openTape(time.now);
   const network = { tape, random: random.fork(), weather: () => storm, violate };
-  const commit = groupCommit(faultyWriter(network), limits(random));
+  const commit = groupCommit(faultyWriter(network), limits(random), time.now);
   const all: Sent[] = [];
   const owners = new Map<string, Sent>();
   const histories = new Map(subjects.map((subject) => [subject, [0]]));
@@ -152,6 +152,7 @@ function limits(random: Random): CommitLimits {
     batchesInFlightMax: random.pick([1, 2, 4]),
     singlesInFlightMax: random.pick([1, 3, commitLimits.singlesInFlightMax]),
     waitingMax: random.pick([40, 1_000]),
+    patienceMs: random.pick([300, 1_500]),
   };
 }
 

@@ -85,6 +85,7 @@ const smallLimits: CommitLimits = {
   batchesInFlightMax: 2,
   singlesInFlightMax: 3,
   waitingMax: 1_000,
+  patienceMs: 1_500,
 };
 
 export function faultyWriter(network: Network): Writer {
@@ -169,7 +170,7 @@ export function faultyWriter(network: Network): Writer {
 export function faultyLog(network: Network, commits: "grouped" | "single"): Log {
   const { tape, random, weather, onAppend = () => undefined } = network;
   const writer = faultyWriter(network);
-  const commit = groupCommit(writer, smallLimits);
+  const commit = groupCommit(writer, smallLimits, Date.now);
 
   async function* feed(after: number, signal: AbortSignal): AsyncGenerator<readonly Fact[]> {
     const waiting: Fact[] = [];
