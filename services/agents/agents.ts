@@ -20,7 +20,7 @@ import { progressJson, progressOf } from "./progress.ts";
 import { openRecords, type Record } from "./records.ts";
 import { shapeOf } from "./ring.ts";
 import { type AgentShape, agentShape, brokenShape, type KindShape, kindShape } from "./shapes.ts";
-import { type ThreadLimits, usualThreadLimits } from "./thread.ts";
+import { openThreads, type ThreadLimits, usualThreadLimits } from "./threads.ts";
 import { nodeOf, principalOf } from "./who.ts";
 
 export interface Agents extends AsyncDisposable {
@@ -39,7 +39,7 @@ export interface Agents extends AsyncDisposable {
   replay(who: Principal, id: string, run: string): Promise<void>;
 }
 
-export interface AgentsDeps extends Omit<HostingDeps, "records" | "catalog" | "limits" | "backoffMs"> {
+export interface AgentsDeps extends Omit<HostingDeps, "records" | "catalog" | "threads" | "backoffMs"> {
   /** What becomes of nodes. */
   readonly facts: Pick<Follower, "listen">;
   readonly work: Pick<Work, "divide">;
@@ -64,8 +64,9 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
   const { thread: limits = usualThreadLimits, backoffMs } = agentLimits;
   const follower = follow(log, await log.end());
   const records = await openRecords({ domain, log, follower, heads: openHeads(log, headsMax, now) });
-  const catalog = openCatalog(deps.paths, limits);
-  const hosting = openHosting({ ...deps, records, catalog, limits, backoffMs });
+  const threads = openThreads(limits, deps.onTrouble);
+  const catalog = openCatalog(deps.paths, threads);
+  const hosting = openHosting({ ...deps, records, catalog, threads, backoffMs });
   const division = deps.work.divide("agent", hosting.work);
   const listening = records.listen({
     changed({ id }) {
@@ -107,7 +108,7 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
         { pointer: "/agent", detail: "must be one of those that GET /v1/agents lists" },
       ]);
     }
-    const { problems, config: whole } = await checkConfig(kind.file, config, limits);
+    const { problems, config: whole } = await checkConfig(kind.file, config, threads);
     if (problems.length === 0) return whole as Record["config"];
     throw new Refusal(
       "value-invalid",
@@ -208,6 +209,7 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
       listening[Symbol.dispose]();
       hosting[Symbol.dispose]();
       await division[Symbol.asyncDispose]();
+      await threads[Symbol.asyncDispose]();
       await records[Symbol.asyncDispose]();
       await follower[Symbol.asyncDispose]();
     },

@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { basename, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describeModule, describeModules } from "./describing.ts";
-import type { ThreadLimits } from "./thread.ts";
+import type { Threads } from "./threads.ts";
 import type { Broken, Definition } from "./words.ts";
 
 export interface Kind {
@@ -22,13 +22,13 @@ const shipped = fileURLToPath(new URL("../../agents/shipped", import.meta.url));
 const filesMax = 200;
 
 /** @param paths folders and files besides those that are shipped; a later one takes the place of an earlier of the same name */
-export function openCatalog(paths: readonly string[], limits: ThreadLimits): Catalog {
+export function openCatalog(paths: readonly string[], threads: Threads): Catalog {
   let loading: ReturnType<typeof load> | undefined;
 
   async function load() {
     const kinds = new Map<string, Kind>();
     const broken: Broken[] = [];
-    for await (const one of describeModules(await filesIn([shipped, ...paths]), limits)) {
+    for await (const one of describeModules(await filesIn([shipped, ...paths]), threads)) {
       if ("reason" in one) broken.push(one);
       else kinds.set(one.definition.name, one);
     }
@@ -43,7 +43,7 @@ export function openCatalog(paths: readonly string[], limits: ThreadLimits): Cat
     const files = await filesIn([shipped, ...paths]);
     const file = files.findLast((one) => basename(one, extname(one)) === name);
     if (file === undefined) return undefined;
-    const definition = await describeModule(file, limits).catch(() => undefined);
+    const definition = await describeModule(file, threads).catch(() => undefined);
     return definition?.name === name ? { file, definition } : undefined;
   }
 

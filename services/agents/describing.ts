@@ -1,30 +1,31 @@
 // Describing: what modules of agents declare, and whether a config fits one, told by threads that handle nothing.
 // In: files, configs. Out: definitions and problems, or why a module cannot be used. Never: a module loaded into the broker itself.
 import type { Json } from "../../agents/port.ts";
-import { nextWord, startWorker, type ThreadLimits } from "./thread.ts";
-import type { Broken, ConfigProblem, Definition, ToThread } from "./words.ts";
+import { nextWord } from "./thread.ts";
+import type { Threads } from "./threads.ts";
+import type { Broken, ConfigProblem, Definition } from "./words.ts";
 
 /** @throws Error where the module cannot be loaded, or is no agent */
-export async function describeModule(file: string, limits: ThreadLimits): Promise<Definition> {
-  await using describer = openDescriber(limits);
+export async function describeModule(file: string, threads: Threads): Promise<Definition> {
+  using describer = openDescriber(threads);
   return await describer.describe(file);
 }
 
 /** What each module says of itself, or why it cannot be used. They share a thread as long as none of them breaks it, which is much cheaper. */
 export async function* describeModules(
   files: readonly string[],
-  limits: ThreadLimits,
+  threads: Threads,
 ): AsyncGenerator<{ readonly file: string; readonly definition: Definition } | Broken> {
-  await using stack = new AsyncDisposableStack();
+  using stack = new DisposableStack();
   let shared: Describer | undefined;
   for (const file of files) {
-    shared ??= stack.use(openDescriber(limits));
+    shared ??= stack.use(openDescriber(threads));
     try {
       yield { file, definition: await shared.describe(file) };
     } catch {
       // It may have been the fault of one before it.
       shared = undefined;
-      yield await describeModule(file, limits).then(
+      yield await describeModule(file, threads).then(
         (definition) => ({ file, definition }),
         (error: Error) => ({ file, reason: error.message }),
       );
@@ -32,22 +33,20 @@ export async function* describeModules(
   }
 }
 
-interface Describer extends AsyncDisposable {
+interface Describer extends Disposable {
   describe(file: string): Promise<Definition>;
 }
 
-function openDescriber(limits: ThreadLimits): Describer {
-  const worker = startWorker({ is: "describe" }, limits);
+function openDescriber(threads: Threads): Describer {
+  const line = threads.start({ is: "describe" }, true);
   return {
     async describe(file) {
-      worker.postMessage({ is: "load", file } satisfies ToThread);
-      const word = await nextWord(worker, limits);
+      line.say({ is: "load", file });
+      const word = await nextWord(line, threads.limits);
       if (word.is !== "ready") throw new Error("it said something else");
       return word.definition;
     },
-    async [Symbol.asyncDispose]() {
-      await worker.terminate();
-    },
+    [Symbol.dispose]: () => line[Symbol.dispose](),
   };
 }
 
@@ -55,14 +54,10 @@ function openDescriber(limits: ThreadLimits): Describer {
 export async function checkConfig(
   file: string,
   config: Json,
-  limits: ThreadLimits,
+  threads: Threads,
 ): Promise<{ readonly problems: readonly ConfigProblem[]; readonly config: Json }> {
-  const worker = startWorker({ is: "check", file, config }, limits);
-  try {
-    const word = await nextWord(worker, limits);
-    if (word.is !== "checked") throw new Error("it said something else");
-    return word;
-  } finally {
-    await worker.terminate();
-  }
+  using line = threads.start({ is: "check", file, config }, true);
+  const word = await nextWord(line, threads.limits);
+  if (word.is !== "checked") throw new Error("it said something else");
+  return word;
 }

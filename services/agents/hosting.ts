@@ -11,7 +11,7 @@ import { type ListeningDeps, listen } from "./listening.ts";
 import { progressOf } from "./progress.ts";
 import type { Record, Records } from "./records.ts";
 import { run, type Showing } from "./running.ts";
-import type { ThreadLimits } from "./thread.ts";
+import type { Threads } from "./threads.ts";
 import { nodeOf, principalOf } from "./who.ts";
 
 export interface HostingDeps
@@ -25,7 +25,7 @@ export interface HostingDeps
   readonly now: () => number;
   readonly onRun: (state: string) => void;
   readonly onTrouble: (message: string) => void;
-  readonly limits: ThreadLimits;
+  readonly threads: Threads;
   readonly backoffMs?: readonly number[] | undefined;
 }
 
@@ -60,7 +60,7 @@ export function openHosting(deps: HostingDeps): Hosting {
   async function work(claim: Claim): Promise<void> {
     const id = claim.item;
     const keeping = openKeeping(log, domain, id);
-    const at = { progress: progressOf(claim.progress) };
+    const at = { progress: progressOf(claim.progress), deaths: [], isSuspect: false };
     while (!claim.signal.aborted) {
       const record = records.get(id);
       if (record === undefined) return;

@@ -13,7 +13,8 @@ import type { Keeping, Timer } from "./keeping.ts";
 import { type Progress, progressJson } from "./progress.ts";
 import type { Record } from "./records.ts";
 import { openRing, type Ring } from "./ring.ts";
-import { startThread, type Thread, ThreadEnded, type ThreadLimits } from "./thread.ts";
+import { startThread, type Thread } from "./thread.ts";
+import { ThreadEnded, type Threads } from "./threads.ts";
 import { openTimers, type Timers } from "./timers.ts";
 
 export interface Session {
@@ -23,14 +24,23 @@ export interface Session {
   /** The agent's own address. */
   readonly node: string;
   readonly keeping: Keeping;
-  /** How far it has come, for this session and the next. */
-  readonly at: { progress: Progress };
+  readonly at: Standing;
   /** Aborted when the claim is lost, or the record became another one. */
   readonly signal: AbortSignal;
 }
 
+/** What is known of an agent from one session to the next. */
+export interface Standing {
+  /** How far it has come. */
+  progress: Progress;
+  /** When its thread has ended. */
+  readonly deaths: number[];
+  /** It was at work when the process of all threads ended: it has one of its own now, where it can harm nobody else. */
+  isSuspect: boolean;
+}
+
 export interface RunningDeps {
-  readonly limits: ThreadLimits;
+  readonly threads: Threads;
   readonly backoffMs: readonly number[] | undefined;
   readonly now: () => number;
   listen(from: ListenFrom): Promise<Watcher>;
@@ -82,14 +92,13 @@ export async function run(
 ): Promise<void> {
   const { claim, record, kind, node, keeping, at } = session;
   const { definition, file } = kind;
-  const { now, limits } = deps;
+  const { now, threads } = deps;
   const over = new AbortController();
   const signal = AbortSignal.any([session.signal, over.signal]);
   using saving = openSaving({ progress: () => progressJson(at.progress), save: claim.save, againMs });
   await using ring = openRing(await keeping.runs(), keeping.keepRuns);
   let watcher: Watcher | undefined;
   let thread: Promise<Thread> | undefined;
-  const deaths: number[] = [];
   let failing: Promise<void> | undefined;
   let seenDead: ThreadEnded | undefined;
 
@@ -103,9 +112,11 @@ export async function run(
     thread ??= (async () => {
       const who = { id: record.id, node, owner: record.owner };
       try {
-        return await startThread({ is: "run", file, config: record.config as Json, who }, port, limits);
+        const task = { is: "run", file, config: record.config as Json, who } as const;
+        return await startThread(task, port, threads, at.isSuspect);
       } catch (error) {
-        fail(`it could not be loaded: ${(error as Error).message}`);
+        if (error instanceof ThreadEnded && error.isShared) died(error);
+        else fail(`it could not be loaded: ${(error as Error).message}`);
         throw error;
       }
     })();
@@ -123,12 +134,19 @@ export async function run(
     if (seenDead === ended || signal.aborted) return;
     seenDead = ended;
     thread = undefined;
+    if (ended.isShared) {
+      at.isSuspect = true;
+      return;
+    }
     const nowMs = now();
-    deaths.push(nowMs);
-    if (deaths.length >= deathsMax && nowMs - (deaths.at(-deathsMax) ?? 0) < deathsMs) fail(ended.message);
+    at.deaths.push(nowMs);
+    if (at.deaths.length > deathsMax) at.deaths.shift();
+    if (at.deaths.length === deathsMax && nowMs - (at.deaths[0] ?? 0) < deathsMs) fail(ended.message);
   }
 
   async function handle(event: AgentEvent, one: Run, abort: AbortSignal): Promise<"handled" | "ignored"> {
+    // What has ended all of them while this one had nothing to do was no fault of it.
+    if ((await threadNow()).ended?.isShared) thread = undefined;
     const there = await threadNow();
     try {
       return await there.handle(event, one, abort);
@@ -244,7 +262,7 @@ export async function run(
     watcher = undefined;
     await dispatcher.stop(over.signal.aborted ? 0 : graceMs);
     const there = await thread?.catch(() => undefined);
-    await there?.[Symbol.asyncDispose]();
+    there?.[Symbol.dispose]();
     // Its next session, here or elsewhere, goes on from here.
     if (!claim.signal.aborted) await saving.now();
     await failing;

@@ -1,18 +1,11 @@
 // An agent's thread, as the broker sees it: bounded in memory, ended when it hangs, so that a crash or an endless loop stays its own.
 // In: a module, events. Out: what became of each; calls that it makes. Never: a thread that outlives its disposal, or that answers nothing and is waited for.
-import { getCompileCacheDir } from "node:module";
-import { dirname } from "node:path";
-import { Worker } from "node:worker_threads";
 import type { AgentEvent } from "../../agents/events.ts";
 import { type Calls, type Port, PortError, type Run } from "../../agents/port.ts";
-import type { Definition, FromThread, Task, ThreadData, ToThread } from "./words.ts";
+import { type Line, ThreadEnded, type ThreadLimits, type Threads } from "./threads.ts";
+import type { Definition, FromThread, Task, ToThread } from "./words.ts";
 
-/** The thread is gone. */
-export class ThreadEnded extends Error {
-  override readonly name = "ThreadEnded";
-}
-
-export interface Thread extends AsyncDisposable {
+export interface Thread extends Disposable {
   readonly definition: Definition;
   /** Rejects with what the handler threw, or with ThreadEnded. */
   handle(event: AgentEvent, run: Run, signal: AbortSignal): Promise<"handled" | "ignored">;
@@ -20,72 +13,20 @@ export interface Thread extends AsyncDisposable {
   readonly ended: ThreadEnded | undefined;
 }
 
-export interface ThreadLimits {
-  /** Of its heap. */
-  readonly memoryMb: number;
-  /** It answers at least so often; else it hangs. */
-  readonly patienceMs: number;
-  readonly loadMs: number;
-  /** Of its calls, so many are carried out at once; the others wait. */
-  readonly callsAtOnce: number;
-  /** Calls that may wait; with one more it is ended. */
-  readonly callsMax: number;
-}
-
-export const usualThreadLimits: ThreadLimits = {
-  memoryMb: 64,
-  patienceMs: 4_000,
-  loadMs: 10_000,
-  callsAtOnce: 64,
-  callsMax: 10_000,
-};
-
-// A constant of its own, so that no bundler takes the worker for an asset of the web.
-const workerFile = new URL("./agent-start.ts", import.meta.url);
-
-export function startWorker(task: Task, { memoryMb }: ThreadLimits): Worker {
-  // Each thread has a cache of its own, in a folder for its version of Node.
-  const compiled = getCompileCacheDir();
-  const workerData: ThreadData = { task, compiledIn: compiled && dirname(compiled) };
-  const worker = new Worker(workerFile, {
-    name: "agent",
-    workerData,
-    env: {},
-    execArgv: [],
-    argv: [],
-    stdin: false,
-    stdout: true,
-    stderr: true,
-    resourceLimits: { maxOldGenerationSizeMb: memoryMb, maxYoungGenerationSizeMb: 8, stackSizeMb: 4 },
-  });
-  // What it prints is read and dropped, or it would pile up: an agent logs by its context.
-  worker.stdout.resume();
-  worker.stderr.resume();
-  worker.unref();
-  return worker;
-}
-
-/** Its next word. @throws Error: why there is none */
-export async function nextWord(worker: Worker, { loadMs }: ThreadLimits): Promise<FromThread> {
-  const first = Promise.withResolvers<FromThread>();
+/** Its next word. @throws ThreadEnded: why there is none */
+export async function nextWord(line: Line, { loadMs }: ThreadLimits): Promise<FromThread> {
+  const next = Promise.withResolvers<FromThread>();
+  line.listen({ hear: next.resolve, gone: next.reject });
   const timer = setTimeout(
-    () => first.reject(new ThreadEnded(`it was not loaded within ${loadMs} ms`)),
+    () => next.reject(new ThreadEnded(`it was not loaded within ${loadMs} ms`)),
     loadMs,
   );
-  const onExit = (): void => first.reject(new ThreadEnded("it ended while it was loaded"));
-  const onError = (error: unknown): void => first.reject(new ThreadEnded(reasonOf(error)));
-  worker.once("message", first.resolve);
-  worker.once("error", onError);
-  worker.once("exit", onExit);
   try {
-    const word = await first.promise;
+    const word = await next.promise;
     if (word.is === "broken") throw new ThreadEnded(word.error);
     return word;
   } finally {
     clearTimeout(timer);
-    worker.off("error", onError);
-    worker.off("exit", onExit);
-    worker.off("message", first.resolve);
   }
 }
 
@@ -93,9 +34,11 @@ export async function nextWord(worker: Worker, { loadMs }: ThreadLimits): Promis
 export async function startThread(
   task: Extract<Task, { is: "run" }>,
   port: Port,
-  limits: ThreadLimits,
+  threads: Threads,
+  isAlone = false,
 ): Promise<Thread> {
-  const worker = startWorker(task, limits);
+  const { limits } = threads;
+  const line = threads.start(task, isAlone);
   let ended: ThreadEnded | undefined;
   let count = 0;
   let heardMs = performance.now();
@@ -105,26 +48,26 @@ export async function startThread(
 
   let ready: FromThread;
   try {
-    ready = await nextWord(worker, limits);
+    ready = await nextWord(line, limits);
   } catch (error) {
-    await worker.terminate();
+    line[Symbol.dispose]();
     throw error;
   }
   if (ready.is !== "ready") throw new ThreadEnded("it said something else");
   const { definition } = ready;
 
-  function end(reason: string): void {
+  function end(why: ThreadEnded): void {
     if (ended) return;
-    ended = new ThreadEnded(reason);
+    ended = why;
     clearInterval(watching);
     for (const one of handling.values()) one.reject(ended);
     handling.clear();
     waiting.length = 0;
-    void worker.terminate();
+    line[Symbol.dispose]();
   }
 
   function tell(word: ToThread): void {
-    if (ended === undefined) worker.postMessage(word);
+    if (ended === undefined) line.say(word);
   }
 
   // Only a thread that has something to do can hang.
@@ -134,12 +77,12 @@ export async function startThread(
       return;
     }
     if (performance.now() - heardMs > limits.patienceMs) {
-      end(`it hangs: no answer for ${limits.patienceMs} ms, as in an endless loop`);
+      end(new ThreadEnded(`it hangs: no answer for ${limits.patienceMs} ms, as in an endless loop`));
     } else tell({ is: "ping" });
   }, limits.patienceMs / 4);
   watching.unref();
 
-  worker.on("message", (word: FromThread) => {
+  function hear(word: FromThread): void {
     heardMs = performance.now();
     switch (word.is) {
       case "ended":
@@ -149,13 +92,11 @@ export async function startThread(
         take(word.n)?.reject(Object.assign(new Error(word.message), { name: word.name }));
         return;
       case "call":
-        if (waiting.length >= limits.callsMax) end(`it floods: ${limits.callsMax} calls wait`);
-        else waiting.push(word);
+        waiting.push(word);
         fill();
     }
-  });
-  worker.on("error", (error) => end(reasonOf(error)));
-  worker.on("exit", (code) => end(`it ended by itself, with code ${code}`));
+  }
+  line.listen({ hear, gone: end });
 
   function take(n: number): PromiseWithResolvers<"handled" | "ignored"> | undefined {
     const one = handling.get(n);
@@ -200,16 +141,8 @@ export async function startThread(
       signal.addEventListener("abort", onAbort, { once: true });
       return one.promise.finally(() => signal.removeEventListener("abort", onAbort));
     },
-    async [Symbol.asyncDispose]() {
-      end("the agent is stopped");
-      await worker.terminate();
+    [Symbol.dispose]() {
+      end(new ThreadEnded("the agent is stopped"));
     },
   };
-}
-
-function reasonOf(error: unknown): string {
-  const { code, name = "Error", message = String(error) } = (error ?? {}) as NodeJS.ErrnoException;
-  return code === "ERR_WORKER_OUT_OF_MEMORY"
-    ? "it needs more memory than it may have"
-    : `${name}: ${message}`;
 }

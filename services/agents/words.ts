@@ -69,3 +69,19 @@ export type FromThread =
       readonly takes: unknown;
     }
   | { readonly is: "pong" };
+
+/** To the process of the threads. */
+export type ToProcess =
+  | {
+      readonly is: "start";
+      readonly thread: number;
+      readonly data: ThreadData;
+      readonly memoryMb: number;
+      readonly callsMax: number;
+    }
+  | { readonly is: "word"; readonly thread: number; readonly word: ToThread }
+  | { readonly is: "end"; readonly thread: number };
+
+export type FromProcess =
+  | { readonly is: "word"; readonly thread: number; readonly word: FromThread }
+  | { readonly is: "gone"; readonly thread: number; readonly why: string };

@@ -74,10 +74,13 @@ for (const stage of stages) {
       it.each([
         ["loops", /endless loop/],
         ["leaks", /more memory/],
+        ["hoards", /more memory/],
+        ["kills", /its process ended: SIGKILL/],
       ])("fail with the reason where their module %s, and leave others alone", async (kind, why) => {
         const alice = await world.registers("alice");
         const config = { of: alice.address };
-        const good = await runs(alice, "echo", config);
+        // Whenever the process of both ends, this one is at work there.
+        const good = await runs(alice, "echo", { ...config, afterMs: kind === "kills" ? 1_500 : 0 });
         const bad = await runs(alice, kind, config);
         await alice.sets("travel", { city: "Oslo" });
         await until("it to be shown as failed", async () => {

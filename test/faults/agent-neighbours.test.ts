@@ -1,5 +1,4 @@
-// P13 for agents: beside one that loops, or one that crashes, another agent's p99 stays as it is.
-// Beside one that leaks it does not yet (docs/decisions/agents.md, Price).
+// P13 for agents: beside one that loops, crashes or leaks, another agent's p99 stays as it is.
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { percentile } from "../../bench/table.ts";
@@ -47,7 +46,7 @@ async function listen(): Promise<void> {
   }
 }
 
-test.each(["loops", "crashes"])(
+test.each(["loops", "crashes", "leaks"])(
   "the p99 of a good agent is hardly worse beside one that %s",
   {
     timeout: isFull ? 600_000 : 90_000,
