@@ -61,6 +61,8 @@ const staleMax = 500;
 interface Match {
   readonly key: bigint;
   readonly node: NodeShape;
+  /** Of its properties as JSON, in characters. */
+  readonly length: number;
 }
 
 export function openSearch(deps: SearchDeps): Search {
@@ -120,7 +122,7 @@ export function openSearch(deps: SearchDeps): Search {
         for (const one of read) {
           if (one === undefined) stale++;
           else matches.push(one);
-          size += one === undefined ? 0 : lengthOf(one.node);
+          size += one?.length ?? 0;
         }
         if (matches.length >= wanted) return matches.slice(0, wanted);
         // The last of them is only there to say that there is more.
@@ -150,6 +152,8 @@ export function openSearch(deps: SearchDeps): Search {
     if (candidate.holders.some((names) => !names.some((index) => isSeen[index]))) return false;
     if (query.where === undefined) return true;
     const seen = candidate.values.filter(([name]) => isSeen[candidate.names.indexOf(name)]);
+    // Of all these values the finder has said so.
+    if (seen.length === candidate.values.length) return true;
     const properties = new Map(seen.map(([name, value]) => [name, JSON.parse(value) as Json]));
     return query.where.test(candidate.address, properties, now()) === "yes";
   }
@@ -163,7 +167,7 @@ export function openSearch(deps: SearchDeps): Search {
     const nodes = await reader.glimpse(look, addresses);
     return candidates.map(({ key }, index) => {
       const node = nodes[index];
-      return node && isMatch(query, node) ? { key, node } : undefined;
+      return node && isMatch(query, node) ? { key, node, length: lengthOf(node) } : undefined;
     });
   }
 
@@ -209,8 +213,8 @@ function groupsOf(candidates: readonly Candidate[]): readonly (readonly Candidat
 /** As many as were asked for, or as fit. */
 function pageOf(matches: readonly Match[], limit: number): readonly Match[] {
   let size = 0;
-  const fitting = matches.findIndex(({ node }, index) => {
-    size += lengthOf(node);
+  const fitting = matches.findIndex(({ length }, index) => {
+    size += length;
     return index > 0 && size > pageLengthMax;
   });
   return matches.slice(0, fitting < 0 ? limit : Math.min(limit, fitting));

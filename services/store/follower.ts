@@ -19,6 +19,9 @@ export interface Follower extends AsyncDisposable {
   caughtUp(): Promise<void>;
 }
 
+/** So long a fact that was seen in the log is expected to come by the feed. */
+const arrivalMsMax = 20;
+
 /** @param after where to begin: 0 for everything that the log holds */
 export function follow(log: Log, after = 0): Follower {
   const stop = new AbortController();
@@ -60,7 +63,7 @@ export function follow(log: Log, after = 0): Follower {
   /** Callers share a question to the leader, but only one that was asked after they called. */
   function ask(): Promise<number> {
     if (asking === undefined) {
-      const asked = log.end().finally(() => {
+      const asked = log.end(received).finally(() => {
         asking = undefined;
       });
       asking = asked;
@@ -88,6 +91,20 @@ export function follow(log: Log, after = 0): Follower {
     }
   }
 
+  /** Mostly it is on its way. Only if it does not come is the log asked: the fact may have been forgotten, or its group wait. */
+  async function arrival(wanted: number): Promise<void> {
+    const late = Promise.withResolvers<"late">();
+    const timer = setTimeout(() => late.resolve("late"), arrivalMsMax);
+    try {
+      while (position < wanted) {
+        const next = new Promise<void>((resolve) => arriving.push(resolve));
+        if ((await Promise.race([next, late.promise])) === "late") return await caughtUp();
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   return {
     get position() {
       return position;
@@ -96,7 +113,7 @@ export function follow(log: Log, after = 0): Follower {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
     },
-    known: (wanted) => (position >= wanted ? undefined : caughtUp()),
+    known: (wanted) => (position >= wanted ? undefined : arrival(wanted)),
     caughtUp,
     async [Symbol.asyncDispose]() {
       stop.abort();

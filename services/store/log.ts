@@ -47,8 +47,11 @@ export interface Log {
   snapshot(filters: readonly string[]): Promise<Snapshot>;
   /** Facts after a position, in batches as they come, until the signal. */
   feed(after: number, signal: AbortSignal): AsyncIterable<readonly Fact[]>;
-  /** The position of the last fact that the log still holds, as its leader knows it: the read barrier. */
-  end(): Promise<number>;
+  /**
+   * The position of the last fact that the log still holds, as its leader knows it: the read barrier.
+   * @param known up to where the caller has been told everything: a log that has given no later position says just that
+   */
+  end(known?: number): Promise<number>;
   /** The last position that was given to any fact, also to one that the log has forgotten since. */
   lastGiven(): Promise<number>;
 }
