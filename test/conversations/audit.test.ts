@@ -1,11 +1,11 @@
 // The audit: what the operator can look up afterwards.
 import { describe, expect, test } from "vitest";
 import { openForgingIssuer } from "./issuer.ts";
-import { type Answer, aWorld, type Data, type Person, stages } from "./world.ts";
+import { type Answer, aWorld, type Data, longStages, type Person } from "./world.ts";
 
 const password = "correct horse battery";
 
-describe.each(stages)("the audit on the %s log", (stage) => {
+describe.each(longStages)("the audit on the %s log", (stage) => {
   const world = aWorld(stage);
   const reads = async (query = "", who: Person = world.operator): Promise<Answer> =>
     await who.asks("GET", `/v1/audit${query}`);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../store/embedded.ts";
 import { type Mailbox, openMailbox } from "./mailbox.ts";
-import { type Answer, aWorld, type Data, type Person, stages } from "./world.ts";
+import { type Answer, aWorld, type Data, longStages, type Person } from "./world.ts";
 
 const wrong = { status: 403, body: { code: "wrong-code" } };
 let addresses = 0;
@@ -14,7 +14,7 @@ const asksAgain = async (who: Person): Promise<Answer> => await who.asks("POST",
 const changes = async (who: Person, email: string): Promise<Answer> =>
   await who.asks("PUT", "/v1/me/email", { body: { email } });
 
-describe.each(stages)("e-mail addresses on the %s log, with a mail server", (stage) => {
+describe.each(longStages)("e-mail addresses on the %s log, with a mail server", (stage) => {
   let box: Mailbox;
   beforeAll(async () => {
     box = await openMailbox();
@@ -175,7 +175,7 @@ describe.each(stages)("e-mail addresses on the %s log, with a mail server", (sta
   });
 });
 
-describe.each(stages)("e-mail addresses on the %s log, without a mail server", (stage) => {
+describe.each(longStages)("e-mail addresses on the %s log, without a mail server", (stage) => {
   const world = aWorld(stage);
 
   test("count as they are given, and are never confirmed", async () => {

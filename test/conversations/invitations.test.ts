@@ -1,10 +1,10 @@
 // Invitations: who may register where not everybody may.
 import { describe, expect, test } from "vitest";
-import { type Answer, at, aWorld, type Data, type Person, stages } from "./world.ts";
+import { type Answer, at, aWorld, type Data, longStages, type Person } from "./world.ts";
 
 const closed = { status: 403, body: { code: "registration-closed" } };
 
-describe.each(stages)("registration by invitation on the %s log", (stage) => {
+describe.each(longStages)("registration by invitation on the %s log", (stage) => {
   const world = aWorld(stage, { settings: { registration: "invite" } });
   let handles = 0;
   const invites = async (wish: Data = {}): Promise<Data> => {

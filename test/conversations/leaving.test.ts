@@ -2,11 +2,11 @@
 import { describe, expect, test } from "vitest";
 import { type Log, LogUnavailable } from "../../services/store/log.ts";
 import { until } from "../store/embedded.ts";
-import { aWorld, type Data, nodePath, type Person, stages } from "./world.ts";
+import { aWorld, type Data, longStages, nodePath, type Person } from "./world.ts";
 
 const schema = { type: "object" };
 
-describe.each(stages)("leaving on the %s log", (stage) => {
+describe.each(longStages)("leaving on the %s log", (stage) => {
   const logs: Log[] = [];
   /** How many more appends the store takes; all others fail, as they would for a broker that was killed. */
   let left = Number.POSITIVE_INFINITY;

@@ -6,11 +6,11 @@ import type { Log } from "../../services/store/log.ts";
 import { subjectOf } from "../../services/store/subjects.ts";
 import { acknowledges, polls, said, sends, waiting } from "./post.ts";
 import { openSocket } from "./socket.ts";
-import { aWorld, type Data, type Person, stages } from "./world.ts";
+import { aWorld, type Data, longStages, type Person } from "./world.ts";
 
 const received = "message.received";
 
-describe.each(stages)("messages to many on the %s log", (stage) => {
+describe.each(longStages)("messages to many on the %s log", (stage) => {
   let facts: Log | undefined;
   const world = aWorld(stage, {
     through(log) {
@@ -245,7 +245,7 @@ describe.each(stages)("messages to many on the %s log", (stage) => {
   });
 });
 
-describe.each(stages)("a box that is full on the %s log", (stage) => {
+describe.each(longStages)("a box that is full on the %s log", (stage) => {
   const boxes = { ofPair: { count: 4, bytes: 1_000 }, ofRecipient: { count: 10, bytes: 2_500 } };
   const world = aWorld(stage, { settings: { boxes } });
   const full = { status: 507, code: "inbox-full" };

@@ -11,14 +11,14 @@ import {
   blockPath,
   type Data,
   type Heard,
+  longStages,
   nodePath,
   openEventStream,
-  stages,
 } from "./world.ts";
 
 const received = "message.received";
 
-describe.each(stages)("messages on the %s log", (stage) => {
+describe.each(longStages)("messages on the %s log", (stage) => {
   const world = aWorld(stage);
 
   describe("to somebody who is there", () => {
@@ -412,7 +412,7 @@ describe.each(stages)("messages on the %s log", (stage) => {
   });
 });
 
-describe.each([...stages, "lagging"] as const)("while streams come and go on the %s log", (stage) => {
+describe.each([...longStages, "lagging"] as const)("while streams come and go on the %s log", (stage) => {
   const world = aWorld(stage);
 
   test("each message is told once on each stream, in order, whenever it comes", async () => {

@@ -1,12 +1,12 @@
 // OIDC: people whom an issuer vouches for, and tokens that only look as if it did.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type ForgingIssuer, openForgingIssuer, openRealIssuer, type RealIssuer } from "./issuer.ts";
-import { type Answer, aWorld, type Data, openEventStream, type Person, stages } from "./world.ts";
+import { type Answer, aWorld, type Data, longStages, openEventStream, type Person } from "./world.ts";
 
 const unauthenticated = { status: 401, body: { code: "unauthenticated" } };
 const oslo = { city: "Oslo" };
 
-describe.each(stages)("a real issuer, on the %s log", (stage) => {
+describe.each(longStages)("a real issuer, on the %s log", (stage) => {
   let issuer: RealIssuer;
   beforeAll(async () => {
     issuer = await openRealIssuer(["ann", "ben", "Not A Handle", "short"]);
@@ -79,7 +79,7 @@ describe.each(stages)("a real issuer, on the %s log", (stage) => {
   });
 });
 
-describe.each(stages)("tokens that somebody made, on the %s log", (stage) => {
+describe.each(longStages)("tokens that somebody made, on the %s log", (stage) => {
   let issuer: ForgingIssuer;
   let aheadMs = 0;
   /** How long the store takes to begin with a write: so long do those who come at once not know of each other. */

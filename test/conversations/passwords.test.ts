@@ -1,12 +1,12 @@
 // Passwords: set, changed, and what a change ends.
 import { describe, expect, test } from "vitest";
-import { type Answer, aWorld, type Data, type Person, stages } from "./world.ts";
+import { type Answer, aWorld, type Data, longStages, type Person } from "./world.ts";
 
 const first = "correct horse battery";
 const second = "staple the next horse";
 const unauthenticated = { status: 401, body: { code: "unauthenticated" } };
 
-describe.each(stages)("passwords on the %s log", (stage) => {
+describe.each(longStages)("passwords on the %s log", (stage) => {
   const world = aWorld(stage);
   const changes = async (who: Person, body: Data): Promise<Answer> =>
     await who.asks("PUT", "/v1/me/password", { body });

@@ -7,10 +7,10 @@ import {
   aWorld,
   type Data,
   type Heard,
+  longStages,
   type Person,
   propertyPath,
   Refused,
-  stages,
 } from "./world.ts";
 
 const path = "/v1/me/roster";
@@ -39,7 +39,7 @@ const adds = async (who: Person, ...contacts: (Data | Person)[]): Promise<Answer
   await done(who.asks("POST", path, { body: { contacts: contacts.map(contactOf) } }));
 const contactOf = (one: Data | Person): Data => ("asks" in one ? { address: one.address } : one);
 
-describe.each(stages)("the roster on the %s log", (stage) => {
+describe.each(longStages)("the roster on the %s log", (stage) => {
   const world = aWorld(stage);
 
   test("names contacts with petnames and groups, and shows what each shows", async () => {

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { LogUnavailable } from "../../services/store/log.ts";
 import { openSocket } from "./socket.ts";
-import { aWorld, type Data, type Heard, nodePath, type Person, stages } from "./world.ts";
+import { aWorld, type Data, type Heard, longStages, nodePath, type Person } from "./world.ts";
 
 const inOslo = { where: 'prop("travel").city == "Oslo"' };
 const oslo = { city: "Oslo" };
@@ -11,7 +11,7 @@ const rome = { city: "Rome" };
 const word = ({ event }: Heard): string =>
   `${event.type.replace("dev.tidings.match.", "")} ${event.data.node.split("@")[0].split("-")[0]}`;
 
-describe.each(stages)("standing queries on the %s log", (stage) => {
+describe.each(longStages)("standing queries on the %s log", (stage) => {
   const world = aWorld(stage);
 
   async function people<Names extends string>(...all: Names[]): Promise<Record<Names, Person>> {

@@ -5,7 +5,7 @@ import type { PushTimes } from "../../services/push/push.ts";
 import { until } from "../store/embedded.ts";
 import { answers, type Endpoint, openEndpoint, wrongWith } from "./endpoint.ts";
 import { polls } from "./post.ts";
-import { aWorld, type Data, type Person, stages } from "./world.ts";
+import { aWorld, type Data, longStages, type Person } from "./world.ts";
 
 /** The same as usual, in a hurry. */
 const times: PushTimes = {
@@ -56,7 +56,7 @@ const toldOf =
   ({ data }: { data: Data }) =>
     data.name === name && JSON.stringify(data.value) === JSON.stringify(value);
 
-describe.each(stages)("webhooks on the %s log", (stage) => {
+describe.each(longStages)("webhooks on the %s log", (stage) => {
   const world = aWorld(stage, { settings: { webhookAllowPrivate: true, push: times } });
 
   test("bring what is there and each change, in order, signed as Standard Webhooks says", async () => {

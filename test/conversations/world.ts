@@ -32,6 +32,8 @@ export type Stage = "memory" | "lagging" | "jetstream" | "process";
 /** Where most conversations are held. */
 export const stages = ["memory", "jetstream"] as const;
 export const isFull = process.env.TIDINGS_TEST_FULL === "1";
+/** Where those are held that take long and stand above the properties: on JetStream, and on both at full size. */
+export const longStages: readonly (typeof stages)[number][] = isFull ? stages : ["jetstream"];
 
 export interface World extends AsyncDisposable {
   readonly url: string;
