@@ -67,8 +67,9 @@ describe.each(stages)("groups on the %s log", (stage) => {
     });
 
     test("an open group takes everybody", async () => {
-      const { alice, bob } = await people("alice", "bob");
+      const { alice, bob, carol } = await people("alice", "bob", "carol");
       const group = await aGroup(alice, "open");
+      expect((await bob.asks("PUT", memberPath(group, carol))).body.code).toBe("forbidden");
       expect(await bob.asks("PUT", memberPath(group, bob))).toMatchObject({
         status: 201,
         body: { state: "member" },

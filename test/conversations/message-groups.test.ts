@@ -117,8 +117,10 @@ describe.each(longStages)("messages to many on the %s log", (stage) => {
       await sends(alice, group, "for both");
       await carol.hears(received, { content: "for both" });
       expect(await texts(bob)).toEqual(["for both"]);
+      const dave = await world.registers("dave");
+      await joins(group, dave);
       await alice.blocks(bob);
-      await sends(carol, group, "not for bob, by the owner");
+      await sends(dave, group, "not for bob, by the owner");
       await expect(sends(bob, group, "dropped")).resolves.toBeDefined();
       expect(await texts(bob)).toEqual([]);
       expect(await texts(alice)).toEqual(["not for bob", "not for bob, by the owner"]);
