@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { constants, setPriority } from "node:os";
 import { Worker } from "node:worker_threads";
-import type { FromProcess, ToProcess } from "./words.ts";
+import type { FromProcess, FromThread, ToProcess, ToThread } from "./words.ts";
 
 interface Room {
   readonly worker: Worker;
@@ -22,7 +22,13 @@ let lastMb = megabytes();
 
 /** Also to the threads that there are already, in which V8 collects garbage. */
 function giveWay(): void {
-  const lower = (thread: number): void => setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
+  const lower = (thread: number): void => {
+    try {
+      setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
+    } catch {
+      // It has ended meanwhile.
+    }
+  };
   lower(0);
   // On Linux a thread has a priority of its own (setpriority(2), NOTES), which those that it starts inherit.
   if (process.platform === "linux")
@@ -53,10 +59,23 @@ function start({ thread, data, memoryMb, callsMax }: Extract<ToProcess, { is: "s
   worker.on("message", (word) => {
     if (!rooms.has(thread)) return;
     if (word.is === "call" && ++room.calls > callsMax) end(thread, `it floods: ${callsMax} calls wait`);
-    else tell({ is: "word", thread, word });
+    else handOn(thread, room, word);
   });
   worker.on("error", (error) => end(thread, reasonOf(error)));
   worker.on("exit", (code) => end(thread, `it ended by itself, with code ${code}`));
+}
+
+/** Not all that a thread can say is JSON. */
+function handOn(thread: number, room: Room, word: FromThread): void {
+  try {
+    tell({ is: "word", thread, word });
+  } catch (error) {
+    if (word.is === "call") {
+      room.calls--;
+      const { message } = error as Error;
+      room.worker.postMessage({ is: "refused", c: word.c, code: "bad-request", message } satisfies ToThread);
+    } else end(thread, reasonOf(error));
+  }
 }
 
 function end(thread: number, why?: string): void {

@@ -126,6 +126,18 @@ for (const stage of longStages) {
       expect(state).toEqual({ steps: 1, city: "Oslo" });
     });
 
+    if (stage === longStages[0])
+      it("are told where what they say is no JSON, and go on", async () => {
+        const alice = await world.registers("alice");
+        const agent = await runs(alice, "mumbles", { of: alice.address });
+        await alice.sets("travel", { city: "Oslo" });
+        await until("the run to have failed", async () => {
+          const { body } = await alice.asks("GET", `/v1/agents/${agent.id}/dead-letters`);
+          return /BigInt/.test(body.deadLetters[0]?.error);
+        });
+        expect((await alice.asks("GET", `/v1/agents/${agent.id}`)).body.state).toBe("running");
+      });
+
     it("fire timers, hear of their start, and stop when they are told to", async () => {
       const alice = await world.registers("alice");
       const agent = await runs(alice, "ticks", { ms: 200 });
