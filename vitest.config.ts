@@ -5,7 +5,6 @@ const full = process.env.TIDINGS_TEST_FULL === "1";
 /** What holds times, rates or memory against bounds wants the machine for itself. */
 const measuring = [
   "agent-neighbours",
-  "agents",
   "disk-full",
   "drain",
   "flood",

@@ -14,7 +14,7 @@ import { greeting } from "./greeting.ts";
 import { commitLimits, singleCommits } from "./store/commit.ts";
 import { createDataFolder, lockData } from "./store/data-lock.ts";
 import { watchDisk } from "./store/disk.ts";
-import { openJetStreamLog } from "./store/jetstream.ts";
+import { answerMsMax, openJetStreamLog } from "./store/jetstream.ts";
 import { findNatsServer } from "./store/nats-binary.ts";
 import { startNatsServer } from "./store/server.ts";
 
@@ -30,6 +30,8 @@ const secretPaths = [
   "*.authorization",
   "req.headers.authorization",
 ];
+
+const firstAnswerMsMax = 15_000;
 
 /** Runs until a signal comes. @throws StartError */
 async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<void> {
@@ -48,7 +50,10 @@ async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<voi
   stack.defer(async () => await nc.drain());
 
   const adminToken = config.adminToken ?? (await keptAdminToken(dataDir));
+  let isStarting = true;
   const shared = {
+    // A store that was killed may take its time over the first reads; nobody is waiting for an answer yet.
+    timeoutMs: () => (isStarting ? firstAnswerMsMax : answerMsMax),
     replicas: config.replicas,
     onTrouble: (message: string) => log.warn(message),
     isFull: () => embedded?.isFull() ?? false,
@@ -84,6 +89,7 @@ async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<voi
   );
 
   const url = await listen(broker.http, config);
+  isStarting = false;
   process.stdout.write(greeting({ url, domain: config.domain, dataDir }));
   // Not at the end alone: whoever is killed has no end.
   flushCompileCache();

@@ -10,6 +10,7 @@ import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, OutcomeUnknown } from "../store/log.ts";
 import { propertyAppend } from "./appends.ts";
+import { type CrowdLimits, crowdLimits, type Ending, openCrowds } from "./crowds.ts";
 
 export interface LeaseDeps {
   readonly log: Log;
@@ -18,6 +19,7 @@ export interface LeaseDeps {
   readonly now: () => number;
   /** Names this broker in the leases that it grants. */
   readonly keeper: string;
+  readonly crowds?: CrowdLimits | undefined;
   readonly onTrouble: (message: string) => void;
   /** How late the sweeper was, in ms, for each lease that it ended. */
   readonly onEnded?: (lateMs: number) => void;
@@ -65,6 +67,7 @@ export function openLeases(deps: LeaseDeps): Leases {
   /** When each subject is next looked at: one place in the queue for each, however often it is renewed. */
   const queued = new Map<string, number>();
   const sweeping = new Set<string>();
+  const crowds = openCrowds({ limits: deps.crowds ?? crowdLimits, heads, now, collect });
   let keptBodies = 0;
   let timer: NodeJS.Timeout | undefined;
   let timerMs = Number.POSITIVE_INFINITY;
@@ -93,6 +96,7 @@ export function openLeases(deps: LeaseDeps): Leases {
       else if (typeof subjects !== "string") subjects.add(fact.subject);
       else if (subjects !== fact.subject) byLease.set(key, new Set([subjects, fact.subject]));
     }
+    if (isOwn(dueMs, deadlineMs)) crowds.add(dueMs);
     queue(fact.subject, dueMs);
   }
 
@@ -106,6 +110,8 @@ export function openLeases(deps: LeaseDeps): Leases {
     const entry = leased.get(subject);
     if (entry === undefined) return;
     leased.delete(subject);
+    if (isOwn(entry.dueMs, entry.deadlineMs)) crowds.remove(entry.dueMs);
+    crowds.spoil(subject);
     keptBodies -= entry.body?.length ?? 0;
     for (const key of entry.keys) {
       const subjects = byLease.get(key);
@@ -147,6 +153,41 @@ export function openLeases(deps: LeaseDeps): Leases {
     if (sweeping.size >= endingMax) return;
     timerMs = nowMs;
     setImmediate(sweep);
+  }
+
+  /** Takes what is due then out of the queue. */
+  function collect(fromMs: number, toMs: number): readonly Ending[] {
+    const endings: Ending[] = [];
+    const others: [number, string][] = [];
+    for (let subject = deadlines.take(toMs); subject !== undefined; subject = deadlines.take(toMs)) {
+      queued.delete(subject);
+      const entry = leased.get(subject);
+      if (entry === undefined || sweeping.has(subject)) continue;
+      const { dueMs, deadlineMs } = entry;
+      if (isOwn(dueMs, deadlineMs) && dueMs >= fromMs && dueMs < toMs) endings.push(endingOf(subject, entry));
+      else others.push([dueMs, subject]);
+    }
+    for (const [dueMs, subject] of others) queue(subject, dueMs);
+    return endings;
+  }
+
+  function endingOf(subject: string, entry: Leased): Ending {
+    const isSame = (): boolean => leased.get(subject) === entry;
+    return {
+      subject,
+      dueMs: entry.dueMs,
+      append(atMs) {
+        const fact = isSame() ? known(subject, entry) : undefined;
+        const next = fact && endLeases(stateOf(fact), atMs, keeper);
+        return next && propertyAppend(subject, next, fact);
+      },
+      ended: () => onEnded(now() - entry.deadlineMs),
+      giveBack() {
+        if (!isSame()) return;
+        queue(subject, entry.dueMs);
+        arm();
+      },
+    };
   }
 
   async function end(subject: string, entry: Leased): Promise<void> {
@@ -223,10 +264,16 @@ export function openLeases(deps: LeaseDeps): Leases {
     },
     [Symbol.dispose]() {
       closed = true;
+      crowds[Symbol.dispose]();
       clearTimeout(timer);
       listening[Symbol.dispose]();
     },
   };
+}
+
+/** Of another broker's the sweeper waits for longer. */
+function isOwn(dueMs: number, deadlineMs: number): boolean {
+  return dueMs === deadlineMs;
 }
 
 function leaseKey(account: string, leaseId: string): string {

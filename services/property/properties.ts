@@ -8,6 +8,7 @@ import type { Heads } from "../store/heads.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { type Access, openAccess, type Witness } from "./access.ts";
 import { openChanges } from "./change.ts";
+import type { CrowdLimits } from "./crowds.ts";
 import { type Leases, openLeases } from "./leases.ts";
 import { openNameCounts } from "./name-counts.ts";
 import { type NodeService, openNodes } from "./nodes.ts";
@@ -61,6 +62,8 @@ export interface PropertyServiceDeps {
   /** Names this broker in the leases that it grants. */
   readonly keeper: string;
   readonly onTrouble: (message: string) => void;
+  /** Others than usual, for tests. */
+  readonly crowds?: CrowdLimits;
   /** How late a lease was ended, in ms. */
   readonly onLeaseEnded?: (lateMs: number) => void;
 }
@@ -77,12 +80,22 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     now,
     keeper,
     onTrouble,
+    crowds,
     onLeaseEnded = () => undefined,
   } = deps;
   const changes = openChanges(heads);
   // The order of listening: types decide who may see a fact, so they hear it first.
   const types = openTypes({ domain, log, heads, follower, changes });
-  const leases: Leases = openLeases({ log, heads, follower, now, keeper, onTrouble, onEnded: onLeaseEnded });
+  const leases: Leases = openLeases({
+    log,
+    heads,
+    follower,
+    now,
+    keeper,
+    crowds,
+    onTrouble,
+    onEnded: onLeaseEnded,
+  });
   const counts = openNameCounts(log, follower);
   const nodes = openNodes({ log, heads, changes, now, keeper });
   const access = openAccess(book, types.visibilities, members);

@@ -15,9 +15,12 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { StartError } from "../core/start-error.ts";
 import { type CommitLimits, commitLimits, groupCommit, type Unit } from "./commit.ts";
 import { feedFact, jetStreamFeed } from "./feed.ts";
-import { type Append, type Fact, type Log, LogUnavailable, type Snapshot } from "./log.ts";
+import { type Append, type Fact, type Log, LogUnavailable, type Prepared, type Snapshot } from "./log.ts";
 import { publisher } from "./publish.ts";
 import { openReads } from "./reads.ts";
+
+/** Twice this is what a client waits for at most. */
+export const answerMsMax = 900;
 
 export interface JetStreamLogOptions {
   readonly stream: string;
@@ -25,8 +28,8 @@ export interface JetStreamLogOptions {
   readonly prefix: string;
   /** 1 alone; 3 or 5 on a cluster. */
   readonly replicas: number;
-  /** How long one answer of the store is waited for. */
-  readonly timeoutMs?: number;
+  /** How long one answer of the store is waited for, as of now. */
+  readonly timeoutMs?: () => number;
   readonly limits?: CommitLimits;
   /** True while the disk under the store is full: then nothing is sent to it. */
   readonly isFull?: () => boolean;
@@ -45,7 +48,7 @@ export async function openJetStreamLog(
   const {
     stream,
     prefix,
-    timeoutMs = 900,
+    timeoutMs = () => answerMsMax,
     limits = commitLimits,
     isFull = () => false,
     onTrouble = () => undefined,
@@ -57,7 +60,10 @@ export async function openJetStreamLog(
     throw new StartError(`The stream ${stream} was not made by Tidings: it has no epoch.`);
   const js = jetstream(nc);
   const reads = openReads(nc, stream, timeoutMs);
-  const commit = groupCommit(publisher(nc, { timeoutMs, find }), limits);
+  const writer = publisher(nc, { timeoutMs, find });
+  const commit = groupCommit(writer, limits);
+  const preparedPrefix = randomBytes(12).toString("base64url");
+  let preparations = 0;
 
   /** The position of a unit's first fact, if one of its facts still is the last of its subject. */
   async function find(unit: Unit): Promise<number | undefined> {
@@ -134,9 +140,21 @@ export async function openJetStreamLog(
     return commit.append(facts);
   }
 
+  function prepare(facts: readonly Append[]): Prepared {
+    const id = `${preparedPrefix}-${(++preparations).toString(36)}`;
+    const prepared = isFull() ? undefined : writer.prepare(facts.map((fact) => ({ id, facts: [fact] })));
+    return {
+      commit: async () => {
+        if (prepared === undefined || isFull()) throw new LogUnavailable("the disk is full", true);
+        return await prepared.commit();
+      },
+    };
+  }
+
   return {
     epoch,
     append,
+    prepare,
     pending: commit.pending,
     last,
     snapshot,

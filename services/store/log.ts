@@ -4,6 +4,7 @@
 // Promises, held by every implementation (test/store/log-contract.ts):
 // - A position rises with each fact and is never given twice.
 // - `append` is durable when it resolves, applies all of its facts or none, at neighbouring positions.
+// - `prepare` applies nothing; its `commit` is an append of all its facts or none, each a group of its own.
 // - Each append carries the position that its subject must stand at (0: nothing there); otherwise Conflict, nothing applied.
 // - `last` and `snapshot` show everything that any broker acknowledged before they were called.
 // - A snapshot holds for each subject its last fact at `position` or a later one, and no group of facts by half.
@@ -42,6 +43,8 @@ export interface Log {
   readonly epoch: string;
   /** @returns the position of the first fact; the others follow at its neighbours. @throws Conflict, OutcomeUnknown, LogUnavailable */
   append(facts: readonly Append[]): Promise<number>;
+  /** Sends facts ahead of their time, so that little more than a word is missing then. At most 1,000; whatever is not committed within seconds is forgotten. */
+  prepare(facts: readonly Append[]): Prepared;
   last(subject: string): Promise<Fact | undefined>;
   /** Last facts of the subjects that match a filter: literal subjects, or wildcards as NATS writes them (`*`, `>`). */
   snapshot(filters: readonly string[]): Promise<Snapshot>;
@@ -54,6 +57,11 @@ export interface Log {
   end(known?: number): Promise<number>;
   /** The last position that was given to any fact, also to one that the log has forgotten since. */
   lastGiven(): Promise<number>;
+}
+
+export interface Prepared {
+  /** Once. @returns the position of the first fact; the others follow at its neighbours. @throws as `append` does */
+  commit(): Promise<number>;
 }
 
 /** Somebody else wrote first. Nothing was applied. */

@@ -14,12 +14,28 @@ export function openMemoryLog(options: { epoch?: string; now?: () => number } = 
   const followers = new Set<(facts: readonly Fact[]) => void>();
   let end = 0;
 
-  async function append(appends: readonly Append[]): Promise<number> {
-    await Promise.resolve();
+  function requireExpected(appends: readonly Append[]): void {
     for (const { subject, expected } of appends) {
       const position = table.get(subject)?.position ?? 0;
       if (position !== expected) throw new Conflict(`${subject} stands at ${position}, not at ${expected}`);
     }
+  }
+
+  async function append(appends: readonly Append[]): Promise<number> {
+    await Promise.resolve();
+    requireExpected(appends);
+    return apply(appends);
+  }
+
+  async function commit(appends: readonly Append[]): Promise<number> {
+    await Promise.resolve();
+    requireExpected(appends);
+    const first = end + 1;
+    for (const one of appends) apply([one]);
+    return first;
+  }
+
+  function apply(appends: readonly Append[]): number {
     const first = end + 1;
     const groupEnd = end + appends.length;
     const timeMs = now();
@@ -78,6 +94,7 @@ export function openMemoryLog(options: { epoch?: string; now?: () => number } = 
   return {
     epoch,
     append,
+    prepare: (appends) => ({ commit: () => commit(appends) }),
     snapshot,
     feed,
     forget,

@@ -3,7 +3,7 @@
 import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import type { Unit, Writer } from "./commit.ts";
 import { seal } from "./envelope.ts";
-import { type Append, Conflict, LogUnavailable, OutcomeUnknown } from "./log.ts";
+import { type Append, Conflict, LogUnavailable, OutcomeUnknown, type Prepared } from "./log.ts";
 
 export const idHeader = "Tidings-Id";
 
@@ -19,20 +19,26 @@ const fullCodes = new Set([10023, 10028, 10047, 10077]);
 
 export interface PublishOptions {
   /** After this a write counts as unanswered. */
-  readonly timeoutMs: number;
+  readonly timeoutMs: () => number;
   readonly find: (unit: Unit) => Promise<number | undefined>;
 }
 
-export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOptions): Writer {
+export interface Publisher extends Writer {
+  /** Sends all but the last, which commits them. */
+  prepare(units: readonly Unit[]): Prepared;
+}
+
+export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOptions): Publisher {
   let batchNumber = 0;
   const batchPrefix = `${nc.info?.client_id ?? 0}-${Math.random().toString(36).slice(2, 10)}-`;
 
-  async function single(unit: Unit): Promise<number> {
+  async function single(unit: Unit, withinMs?: number): Promise<number> {
     const fact = unit.facts[0] as Append;
-    return await request(fact.subject, seal(fact.body, { index: 0, size: 1 }), factHeaders(unit, fact));
+    const payload = seal(fact.body, { index: 0, size: 1 });
+    return await request(fact.subject, payload, factHeaders(unit, fact), withinMs);
   }
 
-  async function batch(units: readonly Unit[]): Promise<number> {
+  function prepare(units: readonly Unit[], withinMs?: number): Prepared {
     const batchId = `${batchPrefix}${++batchNumber}`;
     const size = units.reduce((sum, unit) => sum + unit.facts.length, 0);
     let sequence = 0;
@@ -42,7 +48,8 @@ export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOption
         const commit = isLast ? "Nats-Batch-Commit: 1\r\n" : "";
         const head = `${factHeaders(unit, fact)}Nats-Batch-Id: ${batchId}\r\nNats-Batch-Sequence: ${sequence}\r\n${commit}`;
         const payload = seal(fact.body, { index, size: unit.facts.length });
-        if (isLast) return (await request(fact.subject, payload, head)) - size + 1;
+        if (isLast)
+          return { commit: async () => (await request(fact.subject, payload, head, withinMs)) - size + 1 };
         publish(fact.subject, payload, head);
       }
     }
@@ -57,12 +64,17 @@ export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOption
     }
   }
 
-  async function request(subject: string, payload: string, head: string): Promise<number> {
+  async function request(
+    subject: string,
+    payload: string,
+    head: string,
+    withinMs = Number.POSITIVE_INFINITY,
+  ): Promise<number> {
     let answer: Msg;
     try {
       answer = await nc.request(subject, Buffer.from(payload), {
         headers: encoded(head),
-        timeout: timeoutMs,
+        timeout: Math.min(timeoutMs(), withinMs),
       });
     } catch (error) {
       throw unanswered(error as Error);
@@ -72,7 +84,7 @@ export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOption
     throw refused(ack);
   }
 
-  return { single, batch, find };
+  return { single, prepare, batch: async (units, withinMs) => await prepare(units, withinMs).commit(), find };
 }
 
 function factHeaders(unit: Unit, { expected, keepSeconds }: Append): string {

@@ -28,7 +28,7 @@ export interface Reads {
 /** For so long a snapshot is taken anew because a write overtook it. */
 const overtakenMsMax = 1_000;
 
-export function openReads(nc: NatsConnection, stream: string, timeoutMs: number): Reads {
+export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => number): Reads {
   const api = `$JS.API.DIRECT.GET.${stream}`;
   const inbox = createInbox();
   const collecting = new Map<string, Collecting>();
@@ -38,7 +38,7 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: number)
   async function last(subject: string): Promise<StoredFact | undefined> {
     let answer: Msg;
     try {
-      answer = await nc.request(`${api}.${subject}`, undefined, { timeout: timeoutMs });
+      answer = await nc.request(`${api}.${subject}`, undefined, { timeout: timeoutMs() });
     } catch (error) {
       throw new LogUnavailable(`the store did not answer: ${(error as Error).message}`);
     }
@@ -64,7 +64,7 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: number)
       facts: StoredFact[];
       position: number;
     }>((resolve, reject) => {
-      const timer = setTimeout(() => entry.done(new Error("time ran out"), 0), timeoutMs);
+      const timer = setTimeout(() => entry.done(new Error("time ran out"), 0), timeoutMs());
       const entry: Collecting = {
         facts: [],
         done: (outcome, position) => {

@@ -152,7 +152,7 @@ function limits(random: Random): CommitLimits {
     batchesInFlightMax: random.pick([1, 2, 4]),
     singlesInFlightMax: random.pick([1, 3, commitLimits.singlesInFlightMax]),
     waitingMax: random.pick([40, 1_000]),
-    patienceMs: random.pick([300, 1_500]),
+    patienceMs: random.pick([600, 2_500]),
   };
 }
 

@@ -85,7 +85,7 @@ const smallLimits: CommitLimits = {
   batchesInFlightMax: 2,
   singlesInFlightMax: 3,
   waitingMax: 1_000,
-  patienceMs: 1_500,
+  patienceMs: 2_500,
 };
 
 export function faultyWriter(network: Network): Writer {
@@ -211,6 +211,10 @@ export function faultyLog(network: Network, commits: "grouped" | "single"): Log 
     append(facts) {
       onAppend(facts);
       return commits === "grouped" ? commit.append(facts) : writer.batch([{ id: "", facts }]);
+    },
+    prepare(facts) {
+      onAppend(facts);
+      return { commit: () => writer.batch(facts.map((fact) => ({ id: "", facts: [fact] }))) };
     },
     last: (subject) => read(() => tape.last(subject)),
     snapshot: (filters) => read(() => tape.snapshot(filters)),

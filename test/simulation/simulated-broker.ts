@@ -4,6 +4,7 @@ import { openForwarding } from "../../services/forward/forwarding.ts";
 import { openMembers } from "../../services/groups/groups.ts";
 import { openMessages } from "../../services/messages/messages.ts";
 import { openPolicies } from "../../services/policy/policies.ts";
+import type { CrowdLimits } from "../../services/property/crowds.ts";
 import {
   nothingDisclosed,
   openPropertyService,
@@ -31,10 +32,12 @@ export interface BrokerSettings {
   readonly commits: "grouped" | "single";
   /** Small: next to nothing is remembered. */
   readonly headsBytesMax: number;
+  /** When leases that end together are ended ahead of time. */
+  readonly crowds: CrowdLimits;
 }
 
 export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
-  const { keeper, network, now, commits, headsBytesMax } = settings;
+  const { keeper, network, now, commits, headsBytesMax, crowds } = settings;
   const { violate } = network;
   let dead = false;
   const log = faultyLog({ ...network, isDead: () => dead }, commits);
@@ -54,6 +57,7 @@ export function openSimulatedBroker(settings: BrokerSettings): SimulatedBroker {
     follower,
     now,
     keeper,
+    crowds,
     onTrouble: () => undefined,
     onLeaseEnded: (lateMs) => {
       if (lateMs < 0) violate(`P8: ${keeper} ended a lease ${-lateMs} ms early`);

@@ -1,5 +1,6 @@
 // The simulation: brokers on one log over bad networks, clients and watchers, and a clock that jumps; all by one seed.
 // In: a seed and a number of commands. Out: what happened, or a throw that names the seed and the broken promise. Never: real time or real chance.
+import { crowdLimits } from "../../services/property/crowds.ts";
 import { LogUnavailable, OutcomeUnknown } from "../../services/store/log.ts";
 import { nodes, openClients, principals } from "./client.ts";
 import { type Attempt, perform } from "./command.ts";
@@ -69,10 +70,12 @@ function openRun(random: Random, time: SimulatedTime) {
   const counts = { commands: 0, unknown: 0, restarts: 0 };
   let weather: Weather = calm;
 
+  // Every lease a crowd.
+  const crowds = { togetherMs: 40, from: 1, aheadMs: 300, batchMax: 3, batchesMax: 2 };
   const settings = [
-    { commits: "grouped", headsBytesMax: 1_000_000 },
-    { commits: "single", headsBytesMax: 1_000_000 },
-    { commits: "grouped", headsBytesMax: 1_500 },
+    { commits: "grouped", headsBytesMax: 1_000_000, crowds: crowdLimits },
+    { commits: "single", headsBytesMax: 1_000_000, crowds },
+    { commits: "grouped", headsBytesMax: 1_500, crowds },
   ] as const;
   const brokers = settings.map((_, index) => openBroker(index));
   /** Those that are catching up after a restart. */

@@ -13,7 +13,7 @@ export interface Group {
   readonly facts: readonly Fact[];
 }
 
-export interface Tape extends Omit<Log, "append"> {
+export interface Tape extends Omit<Log, "append" | "prepare"> {
   /** The last position ever given, also if the log has forgotten that fact. */
   readonly position: number;
   /** Applies all units or none; each is a group of its own. @returns the position of the first fact */

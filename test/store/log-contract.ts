@@ -36,6 +36,36 @@ export function logContract(name: string, open: OpenLog): void {
       expect(position).toBe(await log.end());
     });
 
+    it("applies what was prepared when it is committed, each fact a group of its own", async () => {
+      const before = await log.append([{ subject: "t.a", body: "1", expected: 0 }]);
+      const prepared = log.prepare([
+        { subject: "t.a", body: "2", expected: before },
+        { subject: "t.b", body: "b", expected: 0 },
+        { subject: "t.c", body: "c", expected: 0, keepSeconds: 60 },
+      ]);
+      await log.append([{ subject: "t.other", body: "1", expected: 0 }]);
+      expect([(await log.last("t.a"))?.body, await log.last("t.b")]).toEqual(["1", undefined]);
+      const first = await prepared.commit();
+      const { facts } = await log.snapshot(["t.a", "t.b", "t.c"]);
+      expect(
+        facts.map(({ subject, body, position, groupEnd }) => [subject, body, position, groupEnd]),
+      ).toEqual([
+        ["t.a", "2", first, first],
+        ["t.b", "b", first + 1, first + 1],
+        ["t.c", "c", first + 2, first + 2],
+      ]);
+    });
+
+    it("refuses all that was prepared where one subject has moved on", async () => {
+      const prepared = log.prepare([
+        { subject: "t.a", body: "2", expected: 0 },
+        { subject: "t.b", body: "b", expected: 0 },
+      ]);
+      await log.append([{ subject: "t.b", body: "1", expected: 0 }]);
+      await expect(prepared.commit()).rejects.toThrow(Conflict);
+      expect([await log.last("t.a"), (await log.last("t.b"))?.body]).toEqual([undefined, "1"]);
+    });
+
     it("refuses an append whose subject has moved on, and applies none of its facts", async () => {
       await log.append([{ subject: "t.a", body: "1", expected: 0 }]);
       await expect(log.append([{ subject: "t.a", body: "2", expected: 0 }])).rejects.toThrow(Conflict);
