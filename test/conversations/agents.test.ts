@@ -4,6 +4,9 @@ import { describe, expect, it } from "vitest";
 import { until } from "../store/embedded.ts";
 import { aWorld, blockPath, longStages, nodePath, type Person } from "./world.ts";
 
+/** Agents give way to all else, so that where all else is tests they take their time. */
+const busyMs = 60_000;
+
 for (const stage of longStages) {
   describe(`agents on the ${stage} log`, () => {
     const world = aWorld(stage, {
@@ -17,7 +20,7 @@ for (const stage of longStages) {
     });
 
     if (stage === longStages[0])
-      it("are listed with what they declare", async () => {
+      it("are listed with what they declare", { timeout: busyMs }, async () => {
         const alice = await world.registers("alice");
         const { body } = await alice.asks("GET", "/v1/agents");
         const names = (body.agents as { agent: string }[]).map(({ agent }) => agent);
@@ -76,20 +79,25 @@ for (const stage of longStages) {
         ["leaks", /more memory/],
         ["hoards", /more memory/],
         ["kills", /its process ended: SIGKILL/],
-      ])("fail with the reason where their module %s, and leave others alone", async (kind, why) => {
-        const alice = await world.registers("alice");
-        const config = { of: alice.address };
-        // Whenever the process of both ends, this one is at work there.
-        const good = await runs(alice, "echo", { ...config, afterMs: kind === "kills" ? 1_500 : 0 });
-        const bad = await runs(alice, kind, config);
-        await alice.sets("travel", { city: "Oslo" });
-        await until("it to be shown as failed", async () => {
-          const { body } = await alice.asks("GET", `/v1/agents/${bad.id}`);
-          return body.state === "failed" && why.test(body.reason);
-        });
-        expect((await alice.asks("GET", `/v1/agents/${good.id}`)).body.state).toBe("running");
-        await echoes(alice, "Oslo");
-      });
+      ])(
+        "fail with the reason where their module %s, and leave others alone",
+        { timeout: busyMs + 30_000 },
+        async (kind, why) => {
+          const alice = await world.registers("alice");
+          const config = { of: alice.address };
+          // Whenever the process of both ends, this one is at work there.
+          const good = await runs(alice, "echo", { ...config, afterMs: kind === "kills" ? 1_500 : 0 });
+          const bad = await runs(alice, kind, config);
+          await alice.sets("travel", { city: "Oslo" });
+          const isFailed = async (): Promise<boolean> => {
+            const { body } = await alice.asks("GET", `/v1/agents/${bad.id}`);
+            return body.state === "failed" && why.test(body.reason);
+          };
+          await until("it to be shown as failed", isFailed, busyMs);
+          expect((await alice.asks("GET", `/v1/agents/${good.id}`)).body.state).toBe("running");
+          await echoes(alice, "Oslo");
+        },
+      );
 
     if (stage === longStages[0])
       it("are listed as broken where their module throws at load, and refused where the config does not fit", async () => {

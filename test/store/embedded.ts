@@ -43,8 +43,12 @@ export async function clientOf({ url, token }: { url: string; token: string }): 
 }
 
 /** Asks again until the answer is neither undefined nor false. An error counts as no answer until time is up. */
-export async function until<T>(what: string, ask: () => T | Promise<T>): Promise<NonNullable<T>> {
-  const deadline = performance.now() + 20_000;
+export async function until<T>(
+  what: string,
+  ask: () => T | Promise<T>,
+  patienceMs = 20_000,
+): Promise<NonNullable<T>> {
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     let answer: T | undefined;
     let problem = "";
