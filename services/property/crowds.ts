@@ -53,7 +53,6 @@ export interface Crowds extends Disposable {
 }
 
 interface Batch {
-  readonly endings: readonly Ending[];
   isSpoiled: boolean;
 }
 
@@ -106,7 +105,7 @@ export function openCrowds({ limits, heads, now, collect }: CrowdDeps): Crowds {
       }
     }
     if (sent.length === 0) return;
-    const batch: Batch = { endings: sent, isSpoiled: false };
+    const batch: Batch = { isSpoiled: false };
     for (const { subject } of sent) batchOf.set(subject, batch);
     batches++;
     const prepared = heads.prepare(appends);

@@ -1,4 +1,4 @@
-// Mumbles: says what is no JSON.
+// Mumbles: says what is no JSON, where nothing looks at it before it leaves the thread.
 import { defineAgent, property, Type } from "../../../agents/agent.ts";
 
 export default defineAgent({
@@ -8,6 +8,7 @@ export default defineAgent({
   permissions: ["read:travel", "write:echo"],
   on: [property("travel", { of: "config.of" })],
   async handle(_, ctx) {
-    await ctx.set({ node: ctx.owner, name: "echo" }, { n: 10n } as never);
+    const lease = { seconds: 60, default: 10n };
+    await ctx.set({ node: ctx.owner, name: "echo" }, "said", { lease: lease as never });
   },
 });
