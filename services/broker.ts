@@ -19,6 +19,7 @@ import { type Look, nothingDisclosed, openPropertyService } from "./property/pro
 import { openPush } from "./push/push.ts";
 import { follow } from "./store/follower.ts";
 import { openHeads } from "./store/heads.ts";
+import { openLag } from "./store/lag.ts";
 import {
   openDoorkeeper,
   openExplain,
@@ -50,17 +51,12 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   const onTrouble = (message: string): void => log.warn(message);
   const meters = openMeters();
   const { onLeaseEnded, onSent, onAttempt, onRun } = brokerTimes(meters);
-  let feedLagMs = 0;
 
   const work = await openWork({ domain, log: options.work, isAlone, onTrouble, times: options.beats });
   const secretsEnd = await secrets.end();
   // From here on nothing is waited for until all that follow the log listen: none of it comes twice.
   const follower = follow(facts);
-  const lagging = follower.listen({
-    take(fact) {
-      feedLagMs = Math.max(0, now() - fact.timeMs);
-    },
-  });
+  const lag = openLag(follower, now);
   const heads = openHeads(facts, headsMax, now);
   const headsFollowing = follower.listen({ take: heads.follow });
   const secretsFollower = follow(secrets, secretsEnd);
@@ -180,8 +176,9 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onSent,
   });
 
-  const explain = openExplain({ log: facts, access, subscriptions, streamsOf: watching.streamsOf, now });
-
+  const { streamsOf } = watching;
+  const { settle } = properties;
+  const explain = openExplain({ log: facts, settle, access, subscriptions, streamsOf, now });
   const directory = openDirectory({
     log: facts,
     follower,
@@ -202,7 +199,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     held: () => messages.held,
     sessions: () => watching.streams,
     position: () => follower.position,
-    lagMs: () => feedLagMs,
+    lagMs: () => lag.ms,
     found: () => directory.position ?? 0,
     tally: watching.tally,
     failing: () => push.failing,
@@ -292,7 +289,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       await accounts.audit.settled();
       for (const one of [accounts, forwarding]) one[Symbol.dispose]();
       await properties[Symbol.asyncDispose]();
-      const rest = [policies, members, notices, headsFollowing, lagging, secretsFollowing];
+      const rest = [policies, members, notices, headsFollowing, lag, secretsFollowing];
       for (const one of rest) one[Symbol.dispose]();
       await Promise.all([follower[Symbol.asyncDispose](), secretsFollower[Symbol.asyncDispose]()]);
     },

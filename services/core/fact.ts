@@ -50,6 +50,8 @@ interface WireProperty {
   tp?: string;
   /** Reactions of agents that it came from. */
   h?: number;
+  /** The crowd with which its next lease ends. */
+  g?: string;
 }
 
 export function encodeProperty(state: PropertyState): string {
@@ -59,6 +61,7 @@ export function encodeProperty(state: PropertyState): string {
   if (state.past) wire.p = [state.past.born, state.past.ended, state.past.edition];
   if (state.cause?.trace !== undefined) wire.tp = state.cause.trace;
   if (state.cause?.hops) wire.h = state.cause.hops;
+  if (state.crowd !== undefined) wire.g = state.crowd;
   if (state.rest) wire.rest = viewToWire(state.rest);
   if (state.views.size > 0) {
     wire.views = Object.fromEntries([...state.views].map(([name, view]) => [`=${name}`, viewToWire(view)]));
@@ -74,7 +77,7 @@ export function decodeProperty(body: string, position: number): PropertyState {
   const past = wire.p && { born: wire.p[0], ended: wire.p[1], edition: wire.p[2] ?? 0 };
   const { tp: trace, h: hops } = wire;
   const cause = trace === undefined && hops === undefined ? undefined : { trace, hops };
-  return { views, rest, revision, edition, reason, born, past, keeper, cause };
+  return { views, rest, revision, edition, reason, born, past, keeper, cause, crowd: wire.g };
 }
 
 function viewsFromWire(wire: Record<string, WireView>, position: number): Map<string, View> {

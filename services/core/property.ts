@@ -43,6 +43,8 @@ export interface PropertyState {
   readonly cause?: Cause | undefined;
   /** The broker that granted the newest lease: it sweeps first, so that brokers do not sweep against each other. */
   readonly keeper: string;
+  /** The crowd with which its next lease ends. Whatever else becomes of the property takes it out of there. */
+  readonly crowd?: string | undefined;
 }
 
 /** Earlier lives of a property as far as the log remembers: where the first began and the last ended, and by which edition. */
@@ -139,7 +141,7 @@ export function removeView(
   if (!state.views.has(view)) return undefined;
   const views = new Map(state.views);
   views.delete(view);
-  const next: PropertyState = { ...state, views, keeper };
+  const next: PropertyState = { ...state, views, keeper, crowd: undefined };
   if (visible(next) === visible(state)) return next;
   const reason = visible(next) === undefined ? "deleted" : "set";
   return { ...next, cause, revision: 0, edition: state.edition + 1, reason };
@@ -200,17 +202,17 @@ export function renewLease(
     });
     renewed = true;
   }
-  return renewed ? { ...state, views, keeper } : undefined;
+  return renewed ? { ...state, views, keeper, crowd: undefined } : undefined;
 }
 
 /** Replaces the zeros by the position that the fact got. */
 export function settleRevisions(state: PropertyState, position: number): PropertyState {
-  const { rest, edition, reason, past, keeper, cause } = state;
+  const { rest, edition, reason, past, keeper, cause, crowd } = state;
   const revision = state.revision === 0 ? position : state.revision;
   const views = settledViews(state.views, position);
   const born = state.born === 0 ? position : state.born;
   const settledRest = rest && settledView(rest, position);
-  return { views, rest: settledRest, revision, edition, reason, born, past, keeper, cause };
+  return { views, rest: settledRest, revision, edition, reason, born, past, keeper, cause, crowd };
 }
 
 function settledViews(views: PropertyState["views"], position: number): PropertyState["views"] {
@@ -246,7 +248,13 @@ function endViews(
     }
   }
   if (views.size === state.views.size) return undefined;
-  const next: PropertyState = { ...state, views: views.size === 0 ? noViews : views, rest, keeper };
+  const next: PropertyState = {
+    ...state,
+    views: views.size === 0 ? noViews : views,
+    rest,
+    keeper,
+    crowd: undefined,
+  };
   // Another device's newer view hides the end of this one.
   if (visible(next) === visible(state)) return next;
   return { ...next, cause: undefined, revision: 0, edition: state.edition + 1, reason: "expired" };

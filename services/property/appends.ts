@@ -4,7 +4,7 @@ import { encodeProperty, isTombstone, isTombstoneBody, tombstoneSeconds } from "
 import { goneState, type PropertyState, settleRevisions } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nodeOf, stateOf } from "../store/decoded.ts";
-import type { Append, Fact } from "../store/log.ts";
+import type { Append, Basis, Fact } from "../store/log.ts";
 import { placeOf } from "../store/subjects.ts";
 import type { Known } from "./change.ts";
 
@@ -16,8 +16,12 @@ export function propertyAppend(subject: string, next: PropertyState, fact: Fact 
   if (body.length > propertyBytesMax)
     throw new Refusal("too-many-views", "The views of this property take too much room together.");
   const decodedAt = (position: number): PropertyState => settleRevisions(next, position);
-  const append = { subject, body, expected: fact?.position ?? 0, decodedAt };
+  const append = { subject, body, ...basisOf(fact), decodedAt };
   return isTombstone(next) ? { ...append, keepSeconds: tombstoneSeconds } : append;
+}
+
+function basisOf(fact: Fact | undefined): Basis {
+  return fact?.basis ?? { expected: fact?.position ?? 0 };
 }
 
 export function isLiveNode(fact: Fact | undefined): boolean {
@@ -30,7 +34,7 @@ export function tombstones(known: Known, keeper: string): Append[] {
   for (const [subject, fact] of known) {
     if (fact === undefined || !isLive(fact)) continue;
     const body = subject.includes(".property.") ? encodeProperty(goneState(stateOf(fact), keeper)) : "{}";
-    appends.push({ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds });
+    appends.push({ subject, body, ...basisOf(fact), keepSeconds: tombstoneSeconds });
   }
   return appends;
 }
@@ -56,6 +60,8 @@ export function isLive(fact: Fact): boolean {
       return fact.body !== "{}";
     case "once":
     case "term":
+    case "crowd":
+    case "left":
       return false;
   }
 }

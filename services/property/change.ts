@@ -2,6 +2,7 @@
 // In: subjects, and a pure decision over their facts. Out: what was appended and where. Never: a refusal based on something stale.
 import { Refusal } from "../core/refusal.ts";
 import { after, all, type Soon } from "../core/soon.ts";
+import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { type Append, Conflict, type Fact, LogUnavailable } from "../store/log.ts";
 
@@ -36,7 +37,7 @@ export interface Changes {
   change<T>(wish: Wish<T>): Promise<Changed<T>>;
 }
 
-export function openChanges(heads: Heads): Changes {
+export function openChanges(heads: Heads, follower: Pick<Follower, "caughtUp">): Changes {
   const turns = new Map<string, Turn>();
 
   async function change<T>(wish: Wish<T>): Promise<Changed<T>> {
@@ -49,6 +50,7 @@ export function openChanges(heads: Heads): Changes {
       let fresh = false;
       for (let round = 0; round < roundsMax; round++) {
         const known = await look(subjects, fresh, prepare);
+        let leaves = false;
         try {
           const { appends, outcome } = decide(known);
           // "Nothing to do" must be true, not merely believed: no condition holds what is not appended to.
@@ -56,12 +58,15 @@ export function openChanges(heads: Heads): Changes {
             fresh = true;
             continue;
           }
+          leaves = appends.some((append) => append.leaves !== undefined);
           const first = appends.length === 0 ? 0 : await heads.append(appends);
           return { outcome, first };
         } catch (error) {
           // A refusal must rest on the log itself, not on what this broker remembers of it.
           if (!(error instanceof Conflict) && (fresh || !(error instanceof Refusal))) throw error;
           fresh = true;
+          // That its crowd has ended, the feed will tell.
+          if (leaves) await follower.caughtUp();
         }
       }
     } finally {

@@ -1,16 +1,16 @@
-// Crowds: leases that end together. What ends them is sent ahead of time, so that at the deadline little more than a word is missing.
-// In: how many are due when; what ends each. Out: their ends, or word of those that must be ended one by one. Never: an end before its deadline.
+// Crowds: leases that end together. Each is marked ahead of time as one of a crowd; then one fact ends them all.
+// In: how many are due when. Out: marks, and the fact that ends whatever still carries them. Never: an end before its deadline.
 import type { Heads } from "../store/heads.ts";
-import type { Append } from "../store/log.ts";
+import type { Append, Log } from "../store/log.ts";
+import { crowdEndAppend, newCrowd } from "./crowd-facts.ts";
 
-/** What is due, and what ends it once this time has come. */
+/** What is due, and how it is marked. */
 export interface Ending {
-  readonly subject: string;
   readonly dueMs: number;
   /** Undefined where it has changed, or where too little is known of it. */
-  append(atMs: number): Append | undefined;
-  /** It has ended. */
-  ended(): void;
+  mark(crowd: string): Append | undefined;
+  /** Whether it still carries that mark. */
+  carries(crowd: string): boolean;
   /** It has to be ended by itself. */
   giveBack(): void;
 }
@@ -20,25 +20,27 @@ export interface CrowdLimits {
   readonly togetherMs: number;
   /** So many are a crowd. */
   readonly from: number;
-  /** So early it is sent, in ms: the longer, the more of them may still be renewed. */
+  /** So early they are marked, in ms: the longer, the more of them may still be renewed. */
   readonly aheadMs: number;
-  /** The server takes 1,000 in one at most. */
-  readonly batchMax: number;
-  /** Of the 50 that the server keeps open for all brokers together. */
-  readonly batchesMax: number;
+  /** Marks that are sent together. */
+  readonly markedAtOnce: number;
+  /** Past this, leases are ended one by one. */
+  readonly membersMax: number;
 }
 
 export const crowdLimits: CrowdLimits = {
   togetherMs: 32,
   from: 500,
-  aheadMs: 700,
-  batchMax: 1_000,
-  batchesMax: 12,
+  aheadMs: 2_500,
+  markedAtOnce: 500,
+  membersMax: 50_000,
 };
 
 export interface CrowdDeps {
+  readonly domain: string;
   readonly limits: CrowdLimits;
-  readonly heads: Pick<Heads, "prepare">;
+  readonly log: Pick<Log, "append">;
+  readonly heads: Pick<Heads, "append">;
   readonly now: () => number;
   /** What is due from then until before then, earliest first; nobody else ends it from now on. */
   readonly collect: (fromMs: number, toMs: number) => readonly Ending[];
@@ -48,21 +50,17 @@ export interface Crowds extends Disposable {
   /** One more is due then. */
   add(dueMs: number): void;
   remove(dueMs: number): void;
-  /** Somebody has written there: what was sent ahead for it holds no more. */
-  spoil(subject: string): void;
+  /** Whether this broker is about to end that crowd. */
+  leads(crowd: string | undefined): boolean;
 }
 
-interface Batch {
-  isSpoiled: boolean;
-}
-
-export function openCrowds({ limits, heads, now, collect }: CrowdDeps): Crowds {
-  const { togetherMs, from, aheadMs, batchMax, batchesMax } = limits;
+export function openCrowds({ domain, limits, log, heads, now, collect }: CrowdDeps): Crowds {
+  const { togetherMs, from, aheadMs, markedAtOnce, membersMax } = limits;
   /** How many are due in each stretch of time. */
   const counts = new Map<number, number>();
   const timers = new Map<number, NodeJS.Timeout>();
-  const batchOf = new Map<string, Batch>();
-  let batches = 0;
+  const led = new Set<string>();
+  let members = 0;
   let closed = false;
 
   function later(stretch: number, atMs: number): void {
@@ -71,58 +69,56 @@ export function openCrowds({ limits, heads, now, collect }: CrowdDeps): Crowds {
     const timer = setTimeout(() => {
       if (now() < atMs) return later(stretch, atMs);
       timers.delete(stretch);
-      prepare(stretch);
+      const count = counts.get(stretch) ?? 0;
+      if (count >= from && members + count <= membersMax) void lead(stretch);
     }, ms);
     timer.unref();
     timers.set(stretch, timer);
   }
 
-  function prepare(stretch: number): void {
-    if ((counts.get(stretch) ?? 0) < from) return;
+  async function lead(stretch: number): Promise<void> {
+    const crowd = newCrowd();
     const endings = collect(stretch * togetherMs, (stretch + 1) * togetherMs);
-    const next = (at: number): void => {
-      const some = endings.slice(at, at + batchMax);
-      if (closed || some.length === 0) return;
-      if (batches >= batchesMax) for (const one of endings.slice(at)) one.giveBack();
-      else {
-        send(some);
-        setImmediate(next, at + batchMax);
+    members += endings.length;
+    led.add(crowd);
+    let hasEnded = false;
+    try {
+      for (let at = 0; at < endings.length; at += markedAtOnce) {
+        await mark(crowd, endings.slice(at, at + markedAtOnce));
       }
-    };
-    next(0);
+      const endsMs = endings.at(-1)?.dueMs ?? 0;
+      await until(endsMs);
+      if (closed || !endings.some((one) => one.carries(crowd))) return;
+      await log.append([crowdEndAppend(domain, crowd, endsMs)]);
+      hasEnded = true;
+    } catch {
+      // Whatever the reason is, each by itself meets it again, or does not.
+    } finally {
+      led.delete(crowd);
+      members -= endings.length;
+      if (!hasEnded && !closed) for (const one of endings) one.giveBack();
+    }
   }
 
-  function send(endings: readonly Ending[]): void {
-    const atMs = Math.max(...endings.map(({ dueMs }) => dueMs));
-    const sent: Ending[] = [];
-    const appends: Append[] = [];
-    for (const one of endings) {
-      const append = one.append(atMs);
-      if (append === undefined) one.giveBack();
-      else {
-        sent.push(one);
-        appends.push(append);
-      }
+  /** Those that cannot be marked are ended by themselves. */
+  async function mark(crowd: string, endings: readonly Ending[]): Promise<void> {
+    await Promise.all(
+      endings.map(async (one) => {
+        try {
+          const append = closed ? undefined : one.mark(crowd);
+          if (append === undefined) one.giveBack();
+          else await heads.append([append]);
+        } catch {
+          one.giveBack();
+        }
+      }),
+    );
+  }
+
+  async function until(atMs: number): Promise<void> {
+    while (!closed && now() < atMs) {
+      await new Promise<void>((resolve) => setTimeout(resolve, Math.ceil(atMs - now())).unref());
     }
-    if (sent.length === 0) return;
-    const batch: Batch = { isSpoiled: false };
-    for (const { subject } of sent) batchOf.set(subject, batch);
-    batches++;
-    const prepared = heads.prepare(appends);
-    const commit = async (): Promise<void> => {
-      for (const { subject } of sent) batchOf.delete(subject);
-      try {
-        if (batch.isSpoiled) throw new Error("somebody has written to one of them");
-        await prepared.commit();
-        for (const one of sent) one.ended();
-      } catch {
-        // Whatever the reason is, each by itself meets it again, or does not.
-        for (const one of sent) one.giveBack();
-      } finally {
-        batches--;
-      }
-    };
-    setTimeout(() => void (closed || commit()), Math.max(Math.ceil(atMs - now()), 0));
   }
 
   return {
@@ -144,10 +140,7 @@ export function openCrowds({ limits, heads, now, collect }: CrowdDeps): Crowds {
         timers.delete(stretch);
       }
     },
-    spoil(subject) {
-      const batch = batchOf.get(subject);
-      if (batch) batch.isSpoiled = true;
-    },
+    leads: (crowd) => crowd !== undefined && led.has(crowd),
     [Symbol.dispose]() {
       closed = true;
       for (const timer of timers.values()) clearTimeout(timer);

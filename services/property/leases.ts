@@ -1,18 +1,21 @@
 // Leases: which properties are leased, until when, and by which lease; and their end.
-// In: the feed. Out: tombstones and default values at the deadline, on the lease's own position as the condition.
+// In: the feed. Out: tombstones and default values at the deadline, on the lease's own position as the condition; of many together, in one fact.
 // Never: an end before the deadline, or one that undoes a renewal that got in first.
 
 import { Deadlines } from "../core/deadlines.ts";
+import { MultiMap } from "../core/multi-map.ts";
 import { deadline, endLeases } from "../core/property.ts";
 import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
-import { Conflict, type Fact, type Log, OutcomeUnknown } from "../store/log.ts";
+import { type Basis, Conflict, type Fact, type Log, OutcomeUnknown } from "../store/log.ts";
 import { propertyAppend } from "./appends.ts";
+import { openCrowdEnds } from "./crowd-ends.ts";
 import { type CrowdLimits, crowdLimits, type Ending, openCrowds } from "./crowds.ts";
 
 export interface LeaseDeps {
+  readonly domain: string;
   readonly log: Log;
   readonly heads: Heads;
   readonly follower: Follower;
@@ -28,6 +31,8 @@ export interface LeaseDeps {
 export interface Leases extends Disposable {
   /** Ends the leases of this fact whose time has come. @returns the property's fact as it then stands */
   settle(fact: Fact): Soon<Fact | undefined>;
+  /** How a fact of a snapshot stands: its leases may have ended with many others, up to the snapshot's position. */
+  stands(fact: Fact, upTo: number): Fact;
   /** The subjects of properties on which this account holds this lease. */
   holding(account: string, leaseId: string): readonly string[];
   /** How many properties are leased. */
@@ -39,9 +44,11 @@ interface Leased {
   readonly deadlineMs: number;
   /** When this broker sweeps it: later, where the lease is another broker's. */
   readonly dueMs: number;
+  readonly basis: Basis | undefined;
   /** What the sweeper needs at the deadline, unless memory for that ran out. */
   readonly body: string | undefined;
   readonly keys: readonly string[];
+  readonly crowd: string | undefined;
 }
 
 /** Another broker's leases are left to it for so long, so that two do not sweep against each other. */
@@ -59,15 +66,31 @@ const endingMax = 1_500;
 const begunAtOnce = 500;
 
 export function openLeases(deps: LeaseDeps): Leases {
-  const { log, heads, follower, now, keeper, onTrouble, onEnded = () => undefined } = deps;
+  const { domain, log, heads, follower, now, keeper, onTrouble, onEnded = () => undefined } = deps;
   const leased = new Map<string, Leased>();
-  /** Most leases are on one property: those need no set. */
-  const byLease = new Map<string, string | Set<string>>();
+  const byLease = new MultiMap();
   const deadlines = new Deadlines<string>();
   /** When each subject is next looked at: one place in the queue for each, however often it is renewed. */
   const queued = new Map<string, number>();
   const sweeping = new Set<string>();
-  const crowds = openCrowds({ limits: deps.crowds ?? crowdLimits, heads, now, collect });
+  /** By the crowd whose mark they carry. */
+  const marked = new MultiMap();
+  const crowds = openCrowds({ domain, limits: deps.crowds ?? crowdLimits, log, heads, now, collect });
+  const ends = openCrowdEnds({
+    log,
+    heads,
+    follower,
+    now,
+    keeper,
+    carrying: (crowd) => marked.take(crowd),
+    left: (crowd, subject) => marked.delete(crowd, subject),
+    known(subject) {
+      const entry = leased.get(subject);
+      return entry && known(subject, entry);
+    },
+    onTrouble,
+    onEnded,
+  });
   let keptBodies = 0;
   let timer: NodeJS.Timeout | undefined;
   let timerMs = Number.POSITIVE_INFINITY;
@@ -78,8 +101,7 @@ export function openLeases(deps: LeaseDeps): Leases {
   function take(fact: Fact): void {
     if (!fact.subject.includes(".property.")) return;
     forget(fact.subject);
-    // Most facts hold no lease: looking for the key is cheaper than parsing.
-    if (!fact.body.includes(leaseKeyInBody)) return;
+    if (!mayBeLeased(fact)) return;
     const state = stateOf(fact);
     const deadlineMs = deadline(state);
     if (deadlineMs === undefined) return;
@@ -89,15 +111,13 @@ export function openLeases(deps: LeaseDeps): Leases {
     if (keeps) keptBodies += fact.body.length;
     const dueMs = deadlineMs + (state.keeper === keeper ? 0 : graceMs);
     const body = keeps ? fact.body : undefined;
-    leased.set(fact.subject, { position: fact.position, deadlineMs, dueMs, body, keys });
-    for (const key of keys) {
-      const subjects = byLease.get(key);
-      if (subjects === undefined) byLease.set(key, fact.subject);
-      else if (typeof subjects !== "string") subjects.add(fact.subject);
-      else if (subjects !== fact.subject) byLease.set(key, new Set([subjects, fact.subject]));
-    }
+    const { position, basis } = fact;
+    const { crowd } = state;
+    leased.set(fact.subject, { position, deadlineMs, dueMs, basis, body, keys, crowd });
+    if (crowd !== undefined) marked.add(crowd, fact.subject);
+    for (const key of keys) byLease.add(key, fact.subject);
     if (isOwn(dueMs, deadlineMs)) crowds.add(dueMs);
-    queue(fact.subject, dueMs);
+    if (!crowds.leads(crowd)) queue(fact.subject, dueMs);
   }
 
   function queue(subject: string, atMs: number): void {
@@ -111,16 +131,9 @@ export function openLeases(deps: LeaseDeps): Leases {
     if (entry === undefined) return;
     leased.delete(subject);
     if (isOwn(entry.dueMs, entry.deadlineMs)) crowds.remove(entry.dueMs);
-    crowds.spoil(subject);
+    if (entry.crowd !== undefined) marked.delete(entry.crowd, subject);
     keptBodies -= entry.body?.length ?? 0;
-    for (const key of entry.keys) {
-      const subjects = byLease.get(key);
-      const isLast =
-        typeof subjects === "string"
-          ? subjects === subject
-          : subjects?.delete(subject) && subjects.size === 0;
-      if (isLast) byLease.delete(key);
-    }
+    for (const key of entry.keys) byLease.delete(key, subject);
   }
 
   function arm(): void {
@@ -172,19 +185,16 @@ export function openLeases(deps: LeaseDeps): Leases {
   }
 
   function endingOf(subject: string, entry: Leased): Ending {
-    const isSame = (): boolean => leased.get(subject) === entry;
     return {
-      subject,
       dueMs: entry.dueMs,
-      append(atMs) {
-        const fact = isSame() ? known(subject, entry) : undefined;
-        const next = fact && endLeases(stateOf(fact), atMs, keeper);
-        return next && propertyAppend(subject, next, fact);
+      mark(crowd) {
+        const fact = leased.get(subject) === entry && !entry.crowd ? known(subject, entry) : undefined;
+        return fact && propertyAppend(subject, { ...stateOf(fact), crowd }, fact);
       },
-      ended: () => onEnded(now() - entry.deadlineMs),
+      carries: (crowd) => leased.get(subject)?.crowd === crowd,
       giveBack() {
-        if (!isSame()) return;
-        queue(subject, entry.dueMs);
+        const current = leased.get(subject);
+        if (current) queue(subject, current.dueMs);
         arm();
       },
     };
@@ -209,28 +219,30 @@ export function openLeases(deps: LeaseDeps): Leases {
     }
   }
 
-  function known(subject: string, { position, body }: Leased): Fact | undefined {
+  function known(subject: string, { position, body, basis }: Leased): Fact | undefined {
     const fact = heads.peek(subject);
     if (fact?.position === position) return fact;
-    return body === undefined ? undefined : { subject, position, body, timeMs: 0, groupEnd: position };
+    return body === undefined ? undefined : { subject, position, body, timeMs: 0, groupEnd: position, basis };
   }
 
   /** @returns the fact that ended them, or undefined when no lease of this fact has ended. @throws Conflict */
-  async function append(fact: Fact): Promise<Fact | undefined> {
+  async function append(found: Fact): Promise<Fact | undefined> {
     const nowMs = now();
-    const next = endLeases(stateOf(fact), nowMs, keeper);
+    const fact = ends.guarded(found);
+    const next = ends.stands(found) === found ? endLeases(stateOf(fact), nowMs, keeper) : undefined;
     if (next === undefined) return undefined;
     const one = propertyAppend(fact.subject, next, fact);
     const position = await heads.append([one]);
     return { subject: fact.subject, position, timeMs: nowMs, body: one.body, groupEnd: position };
   }
 
-  function settle(fact: Fact): Soon<Fact | undefined> {
-    return hasEnded(fact) ? settleEnded(fact) : fact;
+  function settle(found: Fact): Soon<Fact | undefined> {
+    const fact = ends.stands(found);
+    return hasEnded(fact) ? settleEnded(fact) : ends.guarded(fact);
   }
 
   function hasEnded(fact: Fact): boolean {
-    if (!fact.body.includes(leaseKeyInBody)) return false;
+    if (!mayBeLeased(fact)) return false;
     const deadlineMs = deadline(stateOf(fact));
     return deadlineMs !== undefined && deadlineMs <= now();
   }
@@ -247,24 +259,26 @@ export function openLeases(deps: LeaseDeps): Leases {
         // Whoever reads need not know whose append it was: the log tells how the property stands.
         const isOpen = error instanceof OutcomeUnknown && ++unanswered < unansweredMax;
         if (!(error instanceof Conflict) && !isOpen) throw error;
-        current = await heads.refresh(current.subject);
+        // Its crowd may have ended: that the feed will tell.
+        if (ends.guarded(current).basis?.leaves) await follower.caughtUp();
+        const fresh = await heads.refresh(current.subject);
+        current = fresh && ends.stands(fresh);
       }
     }
-    return current;
+    return current && ends.guarded(current);
   }
 
   return {
     settle,
-    holding(account, leaseId) {
-      const subjects = byLease.get(leaseKey(account, leaseId)) ?? [];
-      return typeof subjects === "string" ? [subjects] : [...subjects];
-    },
+    stands: (fact, upTo) => ends.guarded(ends.stands(fact, upTo)),
+    holding: (account, leaseId) => byLease.get(leaseKey(account, leaseId)),
     get size() {
       return leased.size;
     },
     [Symbol.dispose]() {
       closed = true;
       crowds[Symbol.dispose]();
+      ends[Symbol.dispose]();
       clearTimeout(timer);
       listening[Symbol.dispose]();
     },
@@ -274,6 +288,11 @@ export function openLeases(deps: LeaseDeps): Leases {
 /** Of another broker's the sweeper waits for longer. */
 function isOwn(dueMs: number, deadlineMs: number): boolean {
   return dueMs === deadlineMs;
+}
+
+/** Most facts hold no lease: looking for the key is cheaper than reading them. */
+function mayBeLeased(fact: Fact): boolean {
+  return fact.decoded ? fact.subject.includes(".property.") : fact.body.includes(leaseKeyInBody);
 }
 
 function leaseKey(account: string, leaseId: string): string {

@@ -1,9 +1,10 @@
 // Name counts: how many properties each node holds, so that none grows past its limit.
 // In: the feed, and the log for nodes not yet counted. Out: room for a new name, or a Refusal. Never: a count kept for every node.
 import type { Address } from "../core/address.ts";
-import { isTombstoneBody } from "../core/fact.ts";
+import { isTombstone, isTombstoneBody } from "../core/fact.ts";
 import { Refusal } from "../core/refusal.ts";
 import { after, type Soon } from "../core/soon.ts";
+import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { escapeToken, factsOfNode } from "../store/subjects.ts";
@@ -41,10 +42,12 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
 
   function take(fact: Fact): void {
     if (nodes.size === 0 || !fact.subject.includes(".property.")) return;
+    // What is told as part of something larger leaves a name where it was, or takes it away.
+    if (fact.basis && !isGone(fact)) return;
     const counted = nodes.get(fact.subject.slice(0, fact.subject.lastIndexOf(".property.")));
     if (counted === undefined) return;
     const token = tokenOf(fact.subject);
-    if (isTombstoneBody(fact.body)) counted.tokens.delete(token);
+    if (isGone(fact)) counted.tokens.delete(token);
     else counted.tokens.add(token);
   }
 
@@ -114,6 +117,10 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
     reserve: (node, names) => after(counted(node), (entry) => hold(entry, names)),
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
+}
+
+function isGone(fact: Fact): boolean {
+  return fact.decoded ? isTombstone(stateOf(fact)) : isTombstoneBody(fact.body);
 }
 
 function tokenOf(subject: string): string {

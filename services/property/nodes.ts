@@ -5,11 +5,13 @@ import type { Joining, NodeFact } from "../core/fact.ts";
 import type { NodeKind } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nodeOf } from "../store/decoded.ts";
+import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
 import { factsOfTree, placeOf, subjectOf } from "../store/subjects.ts";
 import { isLive, isLiveNode, tombstones } from "./appends.ts";
 import type { Changes } from "./change.ts";
+import type { Leases } from "./leases.ts";
 
 export interface NodeService {
   /** @param joining how others become members of a group; as before, if absent. @throws Refusal `no-parent` */
@@ -24,7 +26,9 @@ export interface NodeService {
 export interface NodeDeps {
   readonly log: Log;
   readonly heads: Heads;
+  readonly follower: Pick<Follower, "known">;
   readonly changes: Changes;
+  readonly leases: Pick<Leases, "stands">;
   readonly now: () => number;
   readonly keeper: string;
 }
@@ -33,7 +37,9 @@ export interface NodeDeps {
 const removedAtOnce = 500;
 const removalRoundsMax = 100;
 
-export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeService {
+export function openNodes(deps: NodeDeps): NodeService {
+  const { log, heads, follower, changes, leases, now, keeper } = deps;
+
   async function create(address: Address, kind: NodeKind, joining?: Joining): Promise<{ created: boolean }> {
     const subject = subjectOf(address, "node");
     const parent = address.path.length === 0 ? undefined : subjectOf(parentOf(address), "node");
@@ -63,8 +69,12 @@ export function openNodes({ log, heads, changes, now, keeper }: NodeDeps): NodeS
 
   async function remove(address: Address): Promise<void> {
     for (let round = 0; round < removalRoundsMax; round++) {
-      const { facts } = await log.snapshot([factsOfTree(address)]);
-      const live = facts.filter((fact) => lies(fact, address) && isLive(fact));
+      const { facts, position } = await log.snapshot([factsOfTree(address)]);
+      // What ended many leases at once is known from the feed alone.
+      await follower.known(position);
+      const live = facts
+        .map((fact) => leases.stands(fact, position))
+        .filter((fact) => lies(fact, address) && isLive(fact));
       if (live.length === 0) return;
       // The nodes first: from then on nothing new is written under them.
       live.sort((a, b) => Number(b.subject.includes(".node.")) - Number(a.subject.includes(".node.")));

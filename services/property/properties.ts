@@ -8,6 +8,7 @@ import type { Heads } from "../store/heads.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { type Access, openAccess, type Witness } from "./access.ts";
 import { openChanges } from "./change.ts";
+import { withLeavings } from "./crowd-facts.ts";
 import type { CrowdLimits } from "./crowds.ts";
 import { type Leases, openLeases } from "./leases.ts";
 import { openNameCounts } from "./name-counts.ts";
@@ -72,7 +73,6 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
   const {
     domain,
     log,
-    heads,
     follower,
     book,
     members,
@@ -83,10 +83,15 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     crowds,
     onLeaseEnded = () => undefined,
   } = deps;
-  const changes = openChanges(heads);
+  const heads: Heads = {
+    ...deps.heads,
+    append: (facts) => deps.heads.append(withLeavings(domain, facts)),
+  };
+  const changes = openChanges(heads, follower);
   // The order of listening: types decide who may see a fact, so they hear it first.
   const types = openTypes({ domain, log, heads, follower, changes });
   const leases: Leases = openLeases({
+    domain,
     log,
     heads,
     follower,
@@ -97,7 +102,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     onEnded: onLeaseEnded,
   });
   const counts = openNameCounts(log, follower);
-  const nodes = openNodes({ log, heads, changes, now, keeper });
+  const nodes = openNodes({ log, heads, follower, changes, leases, now, keeper });
   const access = openAccess(book, types.visibilities, members);
   const reader = openReader({ log, follower, leases, access, witness, now });
   const writer = openWriter({ changes, heads, leases, types, counts, access, now, keeper });

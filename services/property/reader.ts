@@ -165,10 +165,13 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
   /** A snapshot in which no lease has passed its deadline. */
   async function settledFacts(filters: readonly string[]): Promise<Snapshot> {
     for (let round = 0; round < roundsMax; round++) {
-      const snapshot = await log.snapshot(filters);
+      const { facts: found, position } = await log.snapshot(filters);
+      // What ended many leases at once is known from the feed alone.
+      await follower.known(position);
+      const facts = found.map((fact) => leases.stands(fact, position));
       const nowMs = now();
-      const ended = snapshot.facts.filter((fact) => isOver(fact, nowMs));
-      if (ended.length === 0) return snapshot;
+      const ended = facts.filter((fact) => isOver(fact, nowMs));
+      if (ended.length === 0) return { facts, position };
       await Promise.all(ended.map((fact) => leases.settle(fact)));
     }
     throw new Refusal("unavailable", "Leases on this node keep ending faster than it can be read.");

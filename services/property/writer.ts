@@ -149,6 +149,7 @@ export function openWriter(deps: WriterDeps): Writer {
       if (isLiveNode(await heads.get(nodeSubject))) return;
       await changes.change({
         writes: touches.map((touch) => touch.subject),
+        prepare: settle,
         decide: (known) => ({ appends: tombstones(known, keeper), outcome: undefined }),
       });
     } catch (error) {

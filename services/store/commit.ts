@@ -132,16 +132,25 @@ export function groupCommit(
     if (taken > 0) queue = queue.slice(taken);
   }
 
-  /** Whole units, as many as fit; a subject comes once, since the server checks each condition against the time before the batch. */
+  /**
+   * Whole units, as many as fit; what is written comes once, and no other unit relies on where it stands,
+   * since the server checks each condition against the time before the batch.
+   */
   function takeBatch(from: number): Waiting[] {
     const units: Waiting[] = [];
-    const subjects = new Set<string>();
+    const written = new Set<string>();
+    const reliedOn = new Set<string>();
+    const collides = ({ subject, of = subject }: Append): boolean =>
+      written.has(subject) || written.has(of) || reliedOn.has(subject);
     let size = 0;
     for (let i = from; i < queue.length; i++) {
       const unit = queue[i] as Waiting;
       const fits = units.length === 0 || size + unit.facts.length <= limits.batchMax;
-      if (!fits || unit.facts.some((fact) => subjects.has(fact.subject))) break;
-      for (const fact of unit.facts) subjects.add(fact.subject);
+      if (!fits || unit.facts.some(collides)) break;
+      for (const { subject, of } of unit.facts) {
+        written.add(subject);
+        if (of !== undefined) reliedOn.add(of);
+      }
       units.push(unit);
       size += unit.facts.length;
     }

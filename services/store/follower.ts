@@ -1,5 +1,6 @@
 // The follower: one feed a broker, shared by everything that must know each fact.
 // In: the log. Out: each batch of facts to each listener, in order, groups whole. Never: a listener that waits, or half a group.
+import { setImmediate as turn } from "node:timers/promises";
 import type { Soon } from "../core/soon.ts";
 import type { Fact, Log } from "./log.ts";
 
@@ -9,10 +10,15 @@ export interface Listener {
   flush?(): void;
 }
 
+/** What one fact means for many subjects: facts at its position, to be told before it. Undefined where it stands for itself alone. */
+export type Unfold = (fact: Fact) => AsyncIterable<readonly Fact[]> | undefined;
+
 export interface Follower extends AsyncDisposable {
   /** The position up to which every listener has been told everything. */
   readonly position: number;
   listen(listener: Listener): Disposable;
+  /** From now on facts are unfolded by it; there is one at most. */
+  unfold(unfold: Unfold): Disposable;
   /** Resolves once everything is known that lies up to a position which somebody else has seen. */
   known(position: number): Soon<void>;
   /** Resolves once everything is known that any broker had acknowledged when this was called. */
@@ -31,32 +37,63 @@ export function follow(log: Log, after = 0): Follower {
   let arriving: (() => void)[] = [];
   let received = after;
   let held: Fact[] = [];
+  let unfolding: Unfold = () => undefined;
+  let isUnfolding = false;
   let asking: Promise<number> | undefined;
   let askedNext: Promise<number> | undefined;
 
   const running = (async () => {
-    for await (const facts of log.feed(after, stop.signal)) take(facts);
+    for await (const facts of log.feed(after, stop.signal)) {
+      const all = held.length > 0 ? [...held, ...facts] : facts;
+      const whole = wholeGroups(all);
+      held = all.slice(whole);
+      received = all.at(-1)?.position ?? received;
+      const telling = tell(whole === all.length ? all : all.slice(0, whole));
+      if (telling) await telling;
+      wakeAll();
+    }
   })();
 
-  function take(facts: readonly Fact[]): void {
-    const all = held.length > 0 ? [...held, ...facts] : facts;
-    const whole = wholeGroups(all);
-    held = all.slice(whole);
-    tell(whole === all.length ? all : all.slice(0, whole));
-    received = all.at(-1)?.position ?? received;
+  function wakeAll(): void {
     const woken = arriving;
     arriving = [];
     for (const wake of woken) wake();
   }
 
-  function tell(ready: readonly Fact[]): void {
-    const newest = ready.at(-1);
-    if (newest === undefined) return;
-    // Fact by fact through all listeners, so that each decides with what held at that place in the log.
-    for (const fact of ready) {
+  /** Fact by fact through all listeners, so that each decides with what held at that place in the log. */
+  function tell(ready: readonly Fact[]): Soon<void> {
+    for (const [index, fact] of ready.entries()) {
+      const parts = unfolding(fact);
+      if (parts) return tellParts(parts, ready, index);
       for (const listener of listeners) listener.take(fact);
     }
-    position = newest.position;
+    position = ready.at(-1)?.position ?? position;
+    flush();
+  }
+
+  /** Part by part, so that what they come to leaves the process while the next are told; then the fact itself, and what follows it. */
+  async function tellParts(
+    parts: AsyncIterable<readonly Fact[]>,
+    ready: readonly Fact[],
+    index: number,
+  ): Promise<void> {
+    isUnfolding = true;
+    position = ready[index - 1]?.position ?? position;
+    flush();
+    wakeAll();
+    for await (const part of parts) {
+      for (const fact of part) for (const listener of listeners) listener.take(fact);
+      flush();
+      await turn();
+    }
+    isUnfolding = false;
+    const whole = ready[index] as Fact;
+    for (const listener of listeners) listener.take(whole);
+    position = whole.position;
+    await tell(ready.slice(index + 1));
+  }
+
+  function flush(): void {
     for (const listener of listeners) listener.flush?.();
   }
 
@@ -82,11 +119,11 @@ export function follow(log: Log, after = 0): Follower {
     const wanted = await ask();
     let end = wanted;
     while (position < wanted) {
-      while (received < end) await new Promise<void>((resolve) => arriving.push(resolve));
+      while (received < end || isUnfolding) await new Promise<void>((resolve) => arriving.push(resolve));
       if (position >= wanted) return;
       // All that the log held is here, and still a group waits for its end. If the log ends where it did, it has forgotten that.
       const now = await ask();
-      if (now === end && received === end) tell(held.splice(0));
+      if (now === end && received === end) await tell(held.splice(0));
       end = now;
     }
   }
@@ -112,6 +149,10 @@ export function follow(log: Log, after = 0): Follower {
     listen(listener) {
       listeners.add(listener);
       return { [Symbol.dispose]: () => void listeners.delete(listener) };
+    },
+    unfold(unfold) {
+      unfolding = unfold;
+      return { [Symbol.dispose]: () => void (unfolding = () => undefined) };
     },
     known: (wanted) => (position >= wanted ? undefined : arrival(wanted)),
     caughtUp,

@@ -1,7 +1,7 @@
 // Heads: what this broker knows of the last facts of subjects, so that a write need not read first.
 // In: own acknowledged facts and the feed. Out: a subject's last fact as last known. Never: the last word; each append carries the position it relied on.
 import type { Soon } from "../core/soon.ts";
-import type { Append, Fact, Log, Prepared } from "./log.ts";
+import type { Append, Fact, Log } from "./log.ts";
 
 export interface Heads {
   /** The last fact as known here, read from the log if it is not known. */
@@ -12,8 +12,6 @@ export interface Heads {
   refresh(subject: string): Promise<Fact | undefined>;
   /** Appends to the log and remembers it. @returns the position of the first fact */
   append(facts: readonly Append[]): Promise<number>;
-  /** The same of facts that are sent ahead. */
-  prepare(facts: readonly Append[]): Prepared;
   /**
    * Takes in what the feed brought, but only for subjects that somebody asked for; and tells the fact what is known of it,
    * so that whoever follows after need not read what was written here.
@@ -85,13 +83,13 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
     return started;
   }
 
-  function remember(facts: readonly Append[], first: number, areTogether: boolean): void {
+  function remember(facts: readonly Append[], first: number): void {
     const timeMs = now();
     const end = first + facts.length - 1;
     let position = first;
     for (const { subject, body, decodedAt } of facts) {
       const decoded = decodedAt && { value: decodedAt(position) };
-      learn({ subject, position, timeMs, body, groupEnd: areTogether ? end : position, decoded });
+      learn({ subject, position, timeMs, body, groupEnd: end, decoded });
       position++;
     }
   }
@@ -99,19 +97,9 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
   return {
     append: (facts) =>
       log.append(facts).then((first) => {
-        remember(facts, first, true);
+        remember(facts, first);
         return first;
       }),
-    prepare(facts) {
-      const prepared = log.prepare(facts);
-      return {
-        async commit() {
-          const first = await prepared.commit();
-          remember(facts, first, false);
-          return first;
-        },
-      };
-    },
     get(subject) {
       const entry = known.get(subject);
       if (entry === undefined) return reading.get(subject) ?? read(subject);
@@ -124,6 +112,8 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
       return await read(subject);
     },
     follow(fact) {
+      // What it means for a subject, the subject's own fact will say.
+      if (fact.basis) return;
       const entry = known.get(fact.subject);
       if (entry === undefined && !reading.has(fact.subject)) return;
       const same = entry?.fact;

@@ -15,7 +15,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { StartError } from "../core/start-error.ts";
 import { type CommitLimits, commitLimits, groupCommit, type Unit } from "./commit.ts";
 import { feedFact, jetStreamFeed } from "./feed.ts";
-import { type Append, type Fact, type Log, LogUnavailable, type Prepared, type Snapshot } from "./log.ts";
+import { type Append, type Fact, type Log, LogUnavailable, type Snapshot } from "./log.ts";
 import { publisher } from "./publish.ts";
 import { openReads } from "./reads.ts";
 
@@ -62,8 +62,6 @@ export async function openJetStreamLog(
   const reads = openReads(nc, stream, timeoutMs);
   const writer = publisher(nc, { timeoutMs, find });
   const commit = groupCommit(writer, limits);
-  const preparedPrefix = randomBytes(12).toString("base64url");
-  let preparations = 0;
 
   /** The position of a unit's first fact, if one of its facts still is the last of its subject. */
   async function find(unit: Unit): Promise<number | undefined> {
@@ -140,21 +138,9 @@ export async function openJetStreamLog(
     return commit.append(facts);
   }
 
-  function prepare(facts: readonly Append[]): Prepared {
-    const id = `${preparedPrefix}-${(++preparations).toString(36)}`;
-    const prepared = isFull() ? undefined : writer.prepare(facts.map((fact) => ({ id, facts: [fact] })));
-    return {
-      commit: async () => {
-        if (prepared === undefined || isFull()) throw new LogUnavailable("the disk is full", true);
-        return await prepared.commit();
-      },
-    };
-  }
-
   return {
     epoch,
     append,
-    prepare,
     pending: commit.pending,
     last,
     snapshot,

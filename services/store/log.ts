@@ -4,17 +4,25 @@
 // Promises, held by every implementation (test/store/log-contract.ts):
 // - A position rises with each fact and is never given twice.
 // - `append` is durable when it resolves, applies all of its facts or none, at neighbouring positions.
-// - `prepare` applies nothing; its `commit` is an append of all its facts or none, each a group of its own.
-// - Each append carries the position that its subject must stand at (0: nothing there); otherwise Conflict, nothing applied.
+// - Each append carries the position that its subject, or another that it names, must stand at (0: nothing there); otherwise
+//   Conflict, nothing applied.
 // - `last` and `snapshot` show everything that any broker acknowledged before they were called.
 // - A snapshot holds for each subject its last fact at `position` or a later one, and no group of facts by half.
 // - The feed gives every fact once, in order, unless a later fact of the same subject took its place; it survives reconnects.
 
-export interface Append {
-  readonly subject: string;
-  readonly body: string;
+/** What an append relies on. */
+export interface Basis {
   /** The position of the subject's last fact; 0 when there must be none. */
   readonly expected: number;
+  /** The crowd that it leaves by being written: the property service's affair (crowd-facts.ts). */
+  readonly leaves?: string | undefined;
+}
+
+export interface Append extends Basis {
+  readonly subject: string;
+  readonly body: string;
+  /** The subject that `expected` speaks of, where that is not its own. */
+  readonly of?: string;
   /** Whole seconds after which the log forgets the fact; absent: never. */
   readonly keepSeconds?: number;
   /** What reading the body will give once it has this position: whoever wrote it need not read it. */
@@ -28,6 +36,8 @@ export interface Fact {
   readonly body: string;
   /** The position of the last fact that was appended together with this one; its own when it stands alone. */
   readonly groupEnd: number;
+  /** What an append that follows it relies on, where that is not just its position. */
+  readonly basis?: Basis | undefined;
   /** What the body says, once somebody has read it (decoded.ts). */
   decoded?: { readonly value: unknown } | undefined;
 }
@@ -43,8 +53,6 @@ export interface Log {
   readonly epoch: string;
   /** @returns the position of the first fact; the others follow at its neighbours. @throws Conflict, OutcomeUnknown, LogUnavailable */
   append(facts: readonly Append[]): Promise<number>;
-  /** Sends facts ahead of their time, so that little more than a word is missing then. At most 1,000; whatever is not committed within seconds is forgotten. */
-  prepare(facts: readonly Append[]): Prepared;
   last(subject: string): Promise<Fact | undefined>;
   /** Last facts of the subjects that match a filter: literal subjects, or wildcards as NATS writes them (`*`, `>`). */
   snapshot(filters: readonly string[]): Promise<Snapshot>;
@@ -57,11 +65,6 @@ export interface Log {
   end(known?: number): Promise<number>;
   /** The last position that was given to any fact, also to one that the log has forgotten since. */
   lastGiven(): Promise<number>;
-}
-
-export interface Prepared {
-  /** Once. @returns the position of the first fact; the others follow at its neighbours. @throws as `append` does */
-  commit(): Promise<number>;
 }
 
 /** Somebody else wrote first. Nothing was applied. */

@@ -15,9 +15,9 @@ export function openMemoryLog(options: { epoch?: string; now?: () => number } = 
   let end = 0;
 
   function requireExpected(appends: readonly Append[]): void {
-    for (const { subject, expected } of appends) {
-      const position = table.get(subject)?.position ?? 0;
-      if (position !== expected) throw new Conflict(`${subject} stands at ${position}, not at ${expected}`);
+    for (const { subject, of = subject, expected } of appends) {
+      const position = table.get(of)?.position ?? 0;
+      if (position !== expected) throw new Conflict(`${of} stands at ${position}, not at ${expected}`);
     }
   }
 
@@ -25,14 +25,6 @@ export function openMemoryLog(options: { epoch?: string; now?: () => number } = 
     await Promise.resolve();
     requireExpected(appends);
     return apply(appends);
-  }
-
-  async function commit(appends: readonly Append[]): Promise<number> {
-    await Promise.resolve();
-    requireExpected(appends);
-    const first = end + 1;
-    for (const one of appends) apply([one]);
-    return first;
   }
 
   function apply(appends: readonly Append[]): number {
@@ -94,7 +86,6 @@ export function openMemoryLog(options: { epoch?: string; now?: () => number } = 
   return {
     epoch,
     append,
-    prepare: (appends) => ({ commit: () => commit(appends) }),
     snapshot,
     feed,
     forget,

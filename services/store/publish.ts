@@ -3,9 +3,10 @@
 import type { Msg, MsgHdrs, NatsConnection } from "@nats-io/transport-node";
 import type { Unit, Writer } from "./commit.ts";
 import { seal } from "./envelope.ts";
-import { type Append, Conflict, LogUnavailable, OutcomeUnknown, type Prepared } from "./log.ts";
+import { type Append, Conflict, LogUnavailable, OutcomeUnknown } from "./log.ts";
 
 export const idHeader = "Tidings-Id";
+const expectedHeader = "Nats-Expected-Last-Subject-Sequence";
 
 interface PubAck {
   readonly seq?: number;
@@ -23,12 +24,7 @@ export interface PublishOptions {
   readonly find: (unit: Unit) => Promise<number | undefined>;
 }
 
-export interface Publisher extends Writer {
-  /** Sends all but the last, which commits them. */
-  prepare(units: readonly Unit[]): Prepared;
-}
-
-export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOptions): Publisher {
+export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOptions): Writer {
   let batchNumber = 0;
   const batchPrefix = `${nc.info?.client_id ?? 0}-${Math.random().toString(36).slice(2, 10)}-`;
 
@@ -38,19 +34,21 @@ export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOption
     return await request(fact.subject, payload, factHeaders(unit, fact), withinMs);
   }
 
-  function prepare(units: readonly Unit[], withinMs?: number): Prepared {
+  async function batch(units: readonly Unit[], withinMs?: number): Promise<number> {
     const batchId = `${batchPrefix}${++batchNumber}`;
     const size = units.reduce((sum, unit) => sum + unit.facts.length, 0);
     let sequence = 0;
+    const place = (): string => `Nats-Batch-Id: ${batchId}\r\nNats-Batch-Sequence: ${++sequence}\r\n`;
+    let left = size;
     for (const unit of units) {
       for (const [index, fact] of unit.facts.entries()) {
-        const isLast = ++sequence === size;
-        const commit = isLast ? "Nats-Batch-Commit: 1\r\n" : "";
-        const head = `${factHeaders(unit, fact)}Nats-Batch-Id: ${batchId}\r\nNats-Batch-Sequence: ${sequence}\r\n${commit}`;
+        const head = factHeaders(unit, fact) + place();
         const payload = seal(fact.body, { index, size: unit.facts.length });
-        if (isLast)
-          return { commit: async () => (await request(fact.subject, payload, head, withinMs)) - size + 1 };
-        publish(fact.subject, payload, head);
+        if (--left > 0) publish(fact.subject, payload, head);
+        else
+          return (
+            (await request(fact.subject, payload, `${head}Nats-Batch-Commit: 1\r\n`, withinMs)) - size + 1
+          );
       }
     }
     throw new Error("a batch holds at least one fact");
@@ -84,12 +82,13 @@ export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOption
     throw refused(ack);
   }
 
-  return { single, prepare, batch: async (units, withinMs) => await prepare(units, withinMs).commit(), find };
+  return { single, batch, find };
 }
 
-function factHeaders(unit: Unit, { expected, keepSeconds }: Append): string {
+function factHeaders(unit: Unit, { of, expected, keepSeconds }: Append): string {
   const keep = keepSeconds === undefined ? "" : `Nats-TTL: ${keepSeconds}s\r\n`;
-  return `${idHeader}: ${unit.id}\r\nNats-Expected-Last-Subject-Sequence: ${expected}\r\n${keep}`;
+  const another = of === undefined ? "" : `${expectedHeader}-Subject: ${of}\r\n`;
+  return `${idHeader}: ${unit.id}\r\n${expectedHeader}: ${expected}\r\n${another}${keep}`;
 }
 
 /** Headers as they go over the wire. The client asks them for nothing but that, and its own take longer to build than to send. */

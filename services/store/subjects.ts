@@ -20,7 +20,9 @@ export type FactKind =
   | "forward"
   | "match"
   | "once"
-  | "term";
+  | "term"
+  | "crowd"
+  | "left";
 
 export interface Place {
   readonly address: Address;

@@ -4,9 +4,10 @@ import { type Address, isWithin, rootOf } from "../core/address.ts";
 import { matchNames } from "../core/name-pattern.ts";
 import type { Ground, Verdict } from "../core/policy.ts";
 import { visible } from "../core/property.ts";
+import type { Soon } from "../core/soon.ts";
 import type { Access } from "../property/properties.ts";
 import { stateOf } from "../store/decoded.ts";
-import type { Log } from "../store/log.ts";
+import type { Fact, Log } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
 import type { Subscription } from "./subscription-facts.ts";
 import type { Subscriptions } from "./subscriptions.ts";
@@ -46,6 +47,7 @@ export interface OpenStream {
 
 export interface ExplainDeps {
   readonly log: Log;
+  readonly settle: (fact: Fact) => Soon<Fact | undefined>;
   readonly access: Pick<Access, "judge">;
   readonly subscriptions: Pick<Subscriptions, "of">;
   readonly streamsOf: (watcher: Address) => readonly OpenStream[];
@@ -54,9 +56,10 @@ export interface ExplainDeps {
 
 export type Explain = (question: Question) => Promise<Explanation>;
 
-export function openExplain({ log, access, subscriptions, streamsOf, now }: ExplainDeps): Explain {
+export function openExplain({ log, settle, access, subscriptions, streamsOf, now }: ExplainDeps): Explain {
   return async ({ node, name, watcher, revision }) => {
-    const fact = await log.last(subjectOf(node, "property", name));
+    const found = await log.last(subjectOf(node, "property", name));
+    const fact = found && (await settle(found));
     const state = fact && stateOf(fact);
     const value = visible(state)?.value;
     const { held } = await subscriptions.of(rootOf(watcher));

@@ -58,10 +58,13 @@ export function openHistory({ log, follower, domain, now }: HistoryDeps): Histor
   const { epoch } = log;
   const home = makeAddress("", domain);
   const terms: Term[] = [];
+  let latest = { position: -1, hour: 0, text: "" };
   const listening = follower.listen({ take });
 
   function take(fact: Fact): void {
-    if (fact.subject.includes(".term.")) terms.push({ id: nameOf(fact.subject), from: fact.position });
+    if (!fact.subject.includes(".term.")) return;
+    terms.push({ id: nameOf(fact.subject), from: fact.position });
+    latest = { position: -1, hour: 0, text: "" };
   }
 
   function termAt(position: number): string {
@@ -72,8 +75,13 @@ export function openHistory({ log, follower, domain, now }: HistoryDeps): Histor
     return unnamed;
   }
 
+  /** What is told at one position comes in runs. */
   function cursor(position: number): string {
-    return formatCursor({ epoch, term: termAt(position), position, hour: Math.floor(now() / hourMs) });
+    const hour = Math.floor(now() / hourMs);
+    if (position !== latest.position || hour !== latest.hour) {
+      latest = { position, hour, text: formatCursor({ epoch, term: termAt(position), position, hour }) };
+    }
+    return latest.text;
   }
 
   /** @returns undefined when what came after the cursor is not all known any more */

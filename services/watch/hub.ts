@@ -121,8 +121,9 @@ export function openHub(deps: HubDeps): Hub {
       );
       return shared;
     };
-    if (at) tell(at, change, once);
-    if (above) tell(above, change, once);
+    const isPart = fact.basis !== undefined;
+    if (at) tell(at, change, once, isPart);
+    if (above) tell(above, change, once, isPart);
   }
 
   function changeOf(fact: Fact, kind: string, at: Place | undefined): Change | undefined {
@@ -143,7 +144,8 @@ export function openHub(deps: HubDeps): Hub {
     return first?.target.node ?? placeOf(fact.subject).address;
   }
 
-  function tell(place: Place, change: Change, shared: () => SharedEvent): void {
+  /** @param isPart it is told ahead of its own fact, which will say the same */
+  function tell(place: Place, change: Change, shared: () => SharedEvent, isPart: boolean): void {
     const { subject, revision, letter } = change;
     if (letter) {
       const arrival = { change, previous: null, shared };
@@ -152,16 +154,16 @@ export function openHub(deps: HubDeps): Hub {
     }
     // A renewal, or the end of a view that another one hides, is nothing that a reader could see;
     // but it may have taken the place of a fact that was, before the feed came to it.
-    if (revision <= (place.revisions.get(subject) ?? 0)) return;
-    const previous = place.values?.get(subject) ?? null;
-    if (change.isThere) {
-      place.revisions.set(subject, revision);
-      place.values?.set(subject, change.value);
-    } else {
-      // Names come and go; after its end, whatever comes of a property is new.
-      place.revisions.delete(subject);
-      place.values?.delete(subject);
+    if (revision <= (place.revisions.get(subject) ?? 0)) {
+      if (!change.isThere) place.revisions.delete(subject);
+      return;
     }
+    const previous = place.values?.get(subject) ?? null;
+    // Names come and go; after its end, whatever comes of a property is new.
+    if (change.isThere || isPart) place.revisions.set(subject, revision);
+    else place.revisions.delete(subject);
+    if (change.isThere) place.values?.set(subject, change.value);
+    else place.values?.delete(subject);
     const arrival = { change, previous, shared };
     for (const listening of place.listeners) listening.take(arrival);
   }

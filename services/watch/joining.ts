@@ -30,6 +30,8 @@ interface Joined {
 export async function join(watch: Watch, deps: JoinDeps): Promise<Joined> {
   const { log, hub, settle, known } = deps;
   const { facts, position } = await log.snapshot(logFilters(watch.target));
+  // What ended many leases at once is known from the feed alone.
+  await known(position);
   const ahead = new Map<string, number>();
   const changes: Change[] = [];
   let newest = position;

@@ -1,50 +1,116 @@
-// Leases that end together are ended by what was sent ahead: none early, each once, and a renewal that gets in first holds.
+// Leases that end together are ended by one fact: none early, each once, and whoever renews in time holds.
 import { describe, expect, test } from "vitest";
-import { at, aWorld, type Heard, type Person, stages } from "../conversations/world.ts";
+import { at, aWorld, type Heard, longStages, type Person, type World } from "../conversations/world.ts";
 
 const crowd = 500;
-const seconds = 2;
-/** After what ends them was sent, and before it is said to hold. */
-const renewedBeforeMs = 250;
+/** Longer than a crowd is marked ahead of its end. */
+const seconds = 4;
+/** After they were marked, and before they end. */
+const meanwhileMs = 250;
+/** By then the log says of each by itself how it stands. */
+const writtenOutMs = 3_000;
 const lateMsMax = 1_500;
 const [online, offline] = [{ status: "online" }, { status: "offline" }];
 const names = Array.from({ length: crowd }, (_, index) => `c.${index}`);
+const [first = "", second = "", third = ""] = names;
 
-describe.each(stages)("leases that end together on the %s log", (stage) => {
+describe.each(longStages)("leases that end together on the %s log", (stage) => {
   const world = aWorld(stage);
 
-  test("end in time, each once", async () => {
-    const { bob, untilMs } = await leased();
-    requireEnds(await bob.hearsMany(crowd), names, untilMs);
+  test("end in time, each once, by one fact", async () => {
+    const { alice, bob, untilMs } = await leased(world);
+    const revision = requireEnds(await bob.hearsMany(crowd), names, untilMs);
+    expect((await alice.gets(alice, first)).revision).toBe(revision);
+    const { revision: next } = await alice.sets(first, online, { ifMatch: revision });
+    await bob.hears("property.changed", { name: first, value: online, revision: next });
+    await at(untilMs + writtenOutMs);
     await bob.hearsNothing();
+    expect((await alice.gets(alice, second)).revision).toBe(revision);
+    await alice.sets(second, online, { ifMatch: revision });
+    await bob.hears("property.changed", { name: second, value: online });
   });
 
-  test("end one by one where one of them was renewed, which holds", async () => {
-    const { alice, bob, untilMs } = await leased();
-    const [kept = "", ...others] = names;
-    const { lease } = await alice.gets(alice, kept);
-    await at(untilMs - renewedBeforeMs);
+  test("leave out which of them were renewed, set or deleted meanwhile", async () => {
+    const { alice, bob, untilMs } = await leased(world);
+    const others = names.filter((name) => ![first, second, third].includes(name));
+    const { lease } = await alice.gets(alice, first);
+    await at(untilMs - meanwhileMs);
     await alice.renews(lease?.id as string, 60);
-    requireEnds(await bob.hearsMany(crowd - 1), others, untilMs);
-    expect(await bob.sees(alice, kept)).toEqual(online);
+    await alice.sets(second, "by hand");
+    await alice.removes(third);
+    const [set, deleted] = await bob.hearsMany(2);
+    expect([set?.event.data.value, deleted?.event.type]).toEqual(["by hand", "dev.tidings.property.removed"]);
+    requireEnds(await bob.hearsMany(others.length), others, untilMs);
+    expect(await bob.sees(alice, first)).toEqual(online);
+    expect(await bob.sees(alice, second)).toBe("by hand");
+    expect(await bob.sees(alice, third)).toBeUndefined();
+    await at(untilMs + writtenOutMs);
     await bob.hearsNothing();
   });
 
-  /** A crowd of leases of alice's, all until then, which bob watches. */
-  async function leased(): Promise<{ alice: Person; bob: Person; untilMs: number }> {
-    const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
-    const lease = { seconds, default: offline };
-    const { properties } = await alice.patches({
-      set: Object.fromEntries(names.map((name) => [name, { value: online, lease }])),
-    });
-    const [untilMs = 0, ...later] = new Set(names.map((name) => Date.parse(properties[name].lease.until)));
-    expect(later).toEqual([]);
-    await bob.watches(alice, "c.*");
-    return { alice, bob, untilMs };
-  }
+  test("are gone for good where nothing is left of them", async () => {
+    const { alice, bob, untilMs } = await leased(world, {});
+    const heard = await bob.hearsMany(crowd);
+    expect(new Set(heard.map(({ event }) => event.type))).toEqual(new Set(["dev.tidings.property.removed"]));
+    expect(await bob.sees(alice, first)).toBeUndefined();
+    await alice.sets(first, online);
+    await bob.hears("property.changed", { name: first, value: online });
+    await at(untilMs + writtenOutMs);
+    await bob.hearsNothing();
+  });
 });
 
-function requireEnds(heard: readonly Heard[], expected: readonly string[], untilMs: number): void {
+describe("a broker that is killed", () => {
+  const world = aWorld("process");
+
+  test("right after they ended has ended them, and tells nobody of another end", async () => {
+    const { alice, bob, untilMs } = await leased(world);
+    const heard = await bob.hearsMany(crowd);
+    await world.program.kill();
+    const revision = requireEnds(heard, names, untilMs);
+    await world.program.start();
+    expect((await alice.gets(alice, first)).revision).toBe(revision);
+    const half = heard[crowd / 2]?.cursor as string;
+    const { snapshot } = await bob.watches(alice, "c.*", { after: half });
+    expect(new Set(snapshot.map(({ event }) => event.data.revision))).toEqual(new Set([revision]));
+    const ids = new Set(heard.map(({ event }) => event.id));
+    for (const { event } of snapshot) expect(ids).toContain(event.id);
+    await at(Date.now() + writtenOutMs);
+    await bob.hearsNothing();
+    expect((await alice.gets(alice, first)).revision).toBe(revision);
+  });
+
+  test("while they are marked ends them all the same", async () => {
+    const { alice, bob, untilMs } = await leased(world);
+    await at(untilMs - meanwhileMs);
+    await world.program.kill();
+    await world.program.start();
+    const { snapshot } = await bob.watches(alice, "c.*");
+    const heard = snapshot.filter(({ event }) => event.data.value?.status === "online");
+    const ended = await bob.hearsMany(heard.length);
+    for (const { event } of ended) expect(event.data).toMatchObject({ value: offline, reason: "expired" });
+    expect(await bob.sees(alice, first)).toEqual(offline);
+  });
+});
+
+/** A crowd of leases of alice's, all until then, which bob watches. */
+async function leased(
+  world: World,
+  rest: { default?: unknown } = { default: offline },
+): Promise<{ alice: Person; bob: Person; untilMs: number }> {
+  const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+  const lease = { seconds, ...rest };
+  const { properties } = await alice.patches({
+    set: Object.fromEntries(names.map((name) => [name, { value: online, lease }])),
+  });
+  const [untilMs = 0, ...later] = new Set(names.map((name) => Date.parse(properties[name].lease.until)));
+  expect(later).toEqual([]);
+  await bob.watches(alice, "c.*");
+  return { alice, bob, untilMs };
+}
+
+/** @returns the revision that all of them got */
+function requireEnds(heard: readonly Heard[], expected: readonly string[], untilMs: number): number {
   expect(heard.map(({ event }) => event.data.name).sort()).toEqual([...expected].sort());
   for (const { event, atMs } of heard) {
     expect(event.data).toMatchObject({ value: offline, reason: "expired" });
@@ -52,4 +118,7 @@ function requireEnds(heard: readonly Heard[], expected: readonly string[], until
     expect(lateMs).toBeGreaterThanOrEqual(0);
     expect(lateMs).toBeLessThan(lateMsMax);
   }
+  const [revision, ...others] = new Set(heard.map(({ event }) => event.data.revision as number));
+  expect(others, "one fact ends them all").toEqual([]);
+  return revision as number;
 }

@@ -15,6 +15,10 @@ const renewedSeconds = 1.5;
 const toleranceMs = 3;
 /** How much earlier a renewal is sent, so that it arrives around the deadline however busy the machine is. */
 let leadMs = 10;
+/** Small, since a hundred others are on their way before this one's outcome counts. */
+const leadStepMs = isFull ? 1 : 0.5;
+/** In one short round the lead is not found: then some are sure to come in time, and some too late. */
+const aroundMs = isFull ? 15 : 60;
 
 interface Told {
   readonly reason: string;
@@ -33,7 +37,7 @@ interface Outcome {
   readonly renewedUntilMs: number;
 }
 
-describe.each([1, 2])("renewals within 15 ms of their deadline, on %d broker(s)", (brokers) => {
+describe.each([1, 2])("renewals around their deadline, on %d broker(s)", (brokers) => {
   it("hold if they were answered 200, and were answered 404 otherwise", async () => {
     await using stack = new AsyncDisposableStack();
     const programs = await startBrokers(stack, brokers);
@@ -96,7 +100,7 @@ async function race(
     writer.sets(name, "on", { lease: { seconds: leaseSeconds, default: "off" } }),
   );
   const untilMs = Date.parse(set.lease?.until as string);
-  const offsetMs = Math.random() * 30 - 15 - leadMs;
+  const offsetMs = (Math.random() * 2 - 1) * aroundMs - leadMs;
   const [renewal] = await Promise.all([
     at(untilMs + offsetMs, () =>
       renewer.asks("POST", `/v1/leases/${set.lease?.id}/renew`, { body: { seconds: renewedSeconds } }),
@@ -113,7 +117,7 @@ async function race(
       }),
     ),
   ]);
-  leadMs = Math.min(Math.max(leadMs + (renewal.status === 200 ? -2 : 2), 0), 300);
+  leadMs = Math.min(Math.max(leadMs + (renewal.status === 200 ? -leadStepMs : leadStepMs), 0), 300);
   return {
     name,
     revision: set.revision,

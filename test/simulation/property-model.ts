@@ -157,3 +157,8 @@ function within(found: number | undefined, from: number, to: number): number {
 function defaultOf(lease: { readonly default?: View["value"] | undefined }): Pick<Lease, "default"> {
   return lease.default === undefined ? {} : { default: lease.default };
 }
+
+/** A renewal changes a view's lease without a new revision. */
+export function shown(view: View | undefined): unknown {
+  return view && { value: view.value, by: view.by, updatedMs: view.updatedMs };
+}

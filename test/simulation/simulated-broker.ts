@@ -127,6 +127,11 @@ function groupsWhole(violate: (message: string) => void) {
   let flushed = 0;
   return {
     take(fact: Fact): void {
+      // What one fact means for many comes before it, under its position.
+      if (fact.groupEnd === Number.POSITIVE_INFINITY) {
+        if (fact.position <= position) violate(`P4: a part of ${fact.position} came after ${position}`);
+        return;
+      }
       if (fact.position <= position) violate(`P4: the feed fell from ${position} to ${fact.position}`);
       if (fact.position <= flushed) violate(`P6: half a group up to ${position} of ${flushed}`);
       position = fact.position;

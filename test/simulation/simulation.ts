@@ -17,6 +17,8 @@ export interface Report {
   readonly commands: number;
   readonly effects: number;
   readonly ends: number;
+  /** Of those, such as one fact ended with others. */
+  readonly crowded: number;
   readonly latestMs: number;
   readonly unknown: number;
   readonly deliveries: number;
@@ -71,7 +73,7 @@ function openRun(random: Random, time: SimulatedTime) {
   let weather: Weather = calm;
 
   // Every lease a crowd.
-  const crowds = { togetherMs: 40, from: 1, aheadMs: 300, batchMax: 3, batchesMax: 2 };
+  const crowds = { togetherMs: 40, from: 1, aheadMs: 300, markedAtOnce: 3, membersMax: 6 };
   const settings = [
     { commits: "grouped", headsBytesMax: 1_000_000, crowds: crowdLimits },
     { commits: "single", headsBytesMax: 1_000_000, crowds },
@@ -281,10 +283,10 @@ function openRun(random: Random, time: SimulatedTime) {
       for (const watcher of watchers) watcher.cut(0);
       for (const broker of brokers) await broker.kill();
       check();
-      const { effects, ends, latestMs } = truth.counts;
+      const { effects, ends, crowded, latestMs } = truth.counts;
       const deliveries = watchers.reduce((sum, watcher) => sum + watcher.deliveries, 0);
       const days = Math.round((now() - startMs) / day);
-      return { ...counts, effects, ends, latestMs, deliveries, days, tape: tape.position };
+      return { ...counts, effects, ends, crowded, latestMs, deliveries, days, tape: tape.position };
     },
   };
 }

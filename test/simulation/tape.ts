@@ -13,7 +13,7 @@ export interface Group {
   readonly facts: readonly Fact[];
 }
 
-export interface Tape extends Omit<Log, "append" | "prepare"> {
+export interface Tape extends Omit<Log, "append"> {
   /** The last position ever given, also if the log has forgotten that fact. */
   readonly position: number;
   /** Applies all units or none; each is a group of its own. @returns the position of the first fact */
@@ -39,9 +39,9 @@ export function openTape(now: () => number): Tape {
   }
 
   async function applyNow(units: readonly Unit[]): Promise<number> {
-    for (const { subject, expected } of units.flatMap(({ facts }) => facts)) {
-      const stands = (await log.last(subject))?.position ?? 0;
-      if (stands !== expected) throw new Conflict(`${subject} stands at ${stands}, not at ${expected}`);
+    for (const { subject, of = subject, expected } of units.flatMap(({ facts }) => facts)) {
+      const stands = (await log.last(of))?.position ?? 0;
+      if (stands !== expected) throw new Conflict(`${of} stands at ${stands}, not at ${expected}`);
     }
     let whole = 0;
     for (const unit of units) {

@@ -5,6 +5,7 @@ import type { PropertyState, View } from "../../services/core/property.ts";
 import type { Append, Fact } from "../../services/store/log.ts";
 import { subjectOf } from "../../services/store/subjects.ts";
 import { type Attempt, type Command, cause, describeAttempt } from "./command.ts";
+import { CrowdModel } from "./crowd-model.ts";
 import {
   afterEnds,
   afterRemove,
@@ -14,10 +15,12 @@ import {
   type Moment,
   same,
   seen,
+  shown,
   spell,
   spellAll,
 } from "./property-model.ts";
 import type { Group, Tape } from "./tape.ts";
+import { unexplained } from "./unexplained.ts";
 
 /** A state, and the position from which on it held. */
 export interface Held {
@@ -50,7 +53,14 @@ export interface Truth {
   effectOnce(key: string): Effect | undefined;
   /** From now on each lease must be ended within `lateMsMax` of its deadline. */
   hurry(fromMs: number): void;
-  readonly counts: { readonly effects: number; readonly ends: number; readonly latestMs: number };
+  readonly counts: {
+    readonly effects: number;
+    readonly ends: number;
+    readonly crowded: number;
+    /** Marks of crowds, and ends of crowds written out. */
+    readonly silent: number;
+    readonly latestMs: number;
+  };
 }
 
 export const lateMsMax = 1_000;
@@ -62,11 +72,13 @@ export function openTruth(tape: Tape, violate: (message: string) => void): Truth
   const effects = new Map<Attempt, Effect>();
   const once = new Map<string, Effect>();
   const causes = new WeakMap<Append, Attempt>();
+  const crowds = new CrowdModel();
   let hurryFromMs = Number.POSITIVE_INFINITY;
-  const counts = { effects: 0, ends: 0, latestMs: 0 };
+  const counts = { effects: 0, ends: 0, crowded: 0, silent: 0, latestMs: 0 };
 
   tape.listen((group) => {
     const { unit, facts } = group;
+    for (const fact of facts.filter(crowds.isEnd)) endCrowd(fact, group);
     const attempt = causes.get(unit.facts[0] as Append);
     const properties = facts.filter(({ subject }) => subject.includes(".property."));
     if (properties.length === 0) return;
@@ -74,12 +86,29 @@ export function openTruth(tape: Tape, violate: (message: string) => void): Truth
       properties.map((fact) => [fact.subject, decodeProperty(fact.body, fact.position)]),
     );
     const expected = attempt && expectedOf(attempt, group, actual);
-    const [fact] = facts.length === 1 ? properties : [];
-    if (fact && isEnd(fact, actual.get(fact.subject), group)) end(fact, actual.get(fact.subject), group);
+    const own = facts.filter(({ subject }) => !subject.includes(".left."));
+    const [fact] = own.length === 1 ? properties : [];
+    const next = fact && actual.get(fact.subject);
+    const isSilent = fact && crowds.isSilent(fact.subject, states.get(fact.subject), next);
+    if (isSilent) counts.silent++;
+    else if (fact && isEnd(fact, next, group)) end(fact, next, group);
     else if (expected && spellAll(expected) === spellAll(actual)) enter(attempt, group, actual);
-    else violate(unexplained(actual, expected, attempt, group));
-    for (const [subject, state] of actual) advance(subject, state, group.end);
+    else violate(unexplained(states, actual, expected, attempt, group));
+    for (const [subject, state] of actual) {
+      advance(subject, state, group.end);
+      crowds.take(subject, state);
+    }
   });
+
+  function endCrowd(fact: Fact, group: Group): void {
+    const { endsMs, ended } = crowds.end(fact, states);
+    if (endsMs > group.timeMs) violate(`P8: a crowd ends ${endsMs - group.timeMs} ms early`);
+    for (const [subject, next] of ended) {
+      end({ ...fact, subject }, next, group);
+      counts.crowded++;
+      advance(subject, next, group.end);
+    }
+  }
 
   /** What the command makes of the properties as they stand now. */
   function expectedOf(
@@ -217,7 +246,7 @@ export function openTruth(tape: Tape, violate: (message: string) => void): Truth
     const ended = endedViews(fact, next);
     const untilMs = Math.max(...ended.map(([, view]) => view.lease?.untilMs ?? 0));
     if (prev === undefined || ended.length === 0 || untilMs > group.timeMs) return false;
-    const moment = { position: group.end, by: "", fromMs: untilMs, toMs: group.timeMs, actual: next };
+    const moment = { position: fact.position, by: "", fromMs: untilMs, toMs: group.timeMs, actual: next };
     return spell(afterEnds(prev, (_, name) => !next?.views.has(name), moment)) === spell(next);
   }
 
@@ -230,27 +259,6 @@ export function openTruth(tape: Tape, violate: (message: string) => void): Truth
       counts.latestMs = Math.max(counts.latestMs, lateMs);
       if (lateMs > lateMsMax) violate(`P8: the end of ${fact.subject} view "${name}" came ${lateMs} ms late`);
     }
-  }
-
-  function unexplained(
-    actual: ReadonlyMap<string, PropertyState>,
-    expected: ReadonlyMap<string, PropertyState> | undefined,
-    attempt: Attempt | undefined,
-    group: Group,
-  ): string {
-    const lines = [
-      `nobody asked for what is at ${group.first} (an early end, a renewal undone, a half or stale change)`,
-    ];
-    for (const [subject, next] of actual) {
-      lines.push(
-        `${subject} at ${group.timeMs}`,
-        `  was ${spell(states.get(subject))}`,
-        `  is  ${spell(next)}`,
-      );
-    }
-    lines.push(`cause ${attempt ? describeAttempt(attempt) : "a sweeper"}`);
-    if (expected) lines.push(`expected ${spellAll(expected)}`);
-    return lines.join("\n  ");
   }
 
   function advance(subject: string, state: PropertyState, position: number): void {
@@ -290,9 +298,4 @@ export function openTruth(tape: Tape, violate: (message: string) => void): Truth
     hurry: (fromMs) => void (hurryFromMs = fromMs),
     counts,
   };
-}
-
-/** A renewal changes a view's lease without a new revision. */
-function shown(view: View | undefined): unknown {
-  return view && { value: view.value, by: view.by, updatedMs: view.updatedMs };
 }

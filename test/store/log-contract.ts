@@ -36,34 +36,47 @@ export function logContract(name: string, open: OpenLog): void {
       expect(position).toBe(await log.end());
     });
 
-    it("applies what was prepared when it is committed, each fact a group of its own", async () => {
-      const before = await log.append([{ subject: "t.a", body: "1", expected: 0 }]);
-      const prepared = log.prepare([
-        { subject: "t.a", body: "2", expected: before },
-        { subject: "t.b", body: "b", expected: 0 },
-        { subject: "t.c", body: "c", expected: 0, keepSeconds: 60 },
+    it("holds an append to where another subject stands", async () => {
+      const gate = await log.append([{ subject: "t.gate", body: "open", expected: 0 }]);
+      const note = { body: "through", of: "t.gate", expected: gate };
+      const first = await log.append([
+        { subject: "t.a", body: "1", expected: 0 },
+        { subject: "t.note.1", ...note },
       ]);
-      await log.append([{ subject: "t.other", body: "1", expected: 0 }]);
-      expect([(await log.last("t.a"))?.body, await log.last("t.b")]).toEqual(["1", undefined]);
-      const first = await prepared.commit();
-      const { facts } = await log.snapshot(["t.a", "t.b", "t.c"]);
-      expect(
-        facts.map(({ subject, body, position, groupEnd }) => [subject, body, position, groupEnd]),
-      ).toEqual([
-        ["t.a", "2", first, first],
-        ["t.b", "b", first + 1, first + 1],
-        ["t.c", "c", first + 2, first + 2],
+      const { facts } = await log.snapshot(["t.a", "t.note.1"]);
+      expect(facts.map(({ body, position, groupEnd }) => [body, position, groupEnd])).toEqual([
+        ["1", first, first + 1],
+        ["through", first + 1, first + 1],
       ]);
+      // Its own subject may stand anywhere.
+      await log.append([{ subject: "t.note.1", ...note }]);
+      await log.append([{ subject: "t.gate", body: "closed", expected: gate }]);
+      const late = log.append([
+        { subject: "t.a", body: "2", expected: first },
+        { subject: "t.note.2", ...note },
+      ]);
+      await expect(late).rejects.toThrow(Conflict);
+      expect([(await log.last("t.a"))?.body, await log.last("t.note.2")]).toEqual(["1", undefined]);
     });
 
-    it("refuses all that was prepared where one subject has moved on", async () => {
-      const prepared = log.prepare([
-        { subject: "t.a", body: "2", expected: 0 },
-        { subject: "t.b", body: "b", expected: 0 },
-      ]);
-      await log.append([{ subject: "t.b", body: "1", expected: 0 }]);
-      await expect(prepared.commit()).rejects.toThrow(Conflict);
-      expect([await log.last("t.a"), (await log.last("t.b"))?.body]).toEqual([undefined, "1"]);
+    it("lets nothing through a gate that closes, and refuses nobody who was there before", async () => {
+      const writes = Array.from({ length: 200 }, (_, n) =>
+        log.append([
+          { subject: `t.n.${n}`, body: `${n}`, expected: 0 },
+          { subject: `t.note.${n}`, body: "", of: "t.gate", expected: 0 },
+        ]),
+      );
+      const closing = log.append([{ subject: "t.gate", body: "closed", expected: 0 }]);
+      const others = Array.from({ length: 50 }, (_, n) =>
+        log.append([{ subject: `t.free.${n}`, body: "", expected: 0 }]),
+      );
+      const [outcomes, closed] = await Promise.all([Promise.allSettled(writes), closing]);
+      await Promise.all(others);
+      for (const [n, outcome] of outcomes.entries()) {
+        const fact = await log.last(`t.n.${n}`);
+        if (outcome.status === "fulfilled") expect(fact?.position).toBeLessThan(closed);
+        else expect([outcome.reason instanceof Conflict, fact]).toEqual([true, undefined]);
+      }
     });
 
     it("refuses an append whose subject has moved on, and applies none of its facts", async () => {
