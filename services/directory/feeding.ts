@@ -8,13 +8,15 @@ import { parseAddress } from "../core/address.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Visibilities } from "../property/properties.ts";
-import { nodeOf } from "../store/decoded.ts";
+
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
-import { nameOf, type Place, placeOf } from "../store/subjects.ts";
+import { nameOf, placeOf } from "../store/subjects.ts";
 import { type BacklogBounds, openBacklog, usualBounds } from "./backlog.ts";
+import { changeOf, kinds } from "./changes.ts";
 import type { Found, Question } from "./finder.ts";
-import { grantsOf } from "./openness.ts";
+
+import { Pace } from "./pace.ts";
 import type { Change, Standing } from "./projection.ts";
 import { mayResume, type Term, termsOf, termText } from "./resume.ts";
 import { startThread, type Thread, ThreadFailed } from "./thread.ts";
@@ -52,10 +54,13 @@ const retryMs = 1_000;
 const patienceMs = 1_000;
 /** Further behind than this nobody waits for it. */
 const gapMax = 5_000;
+/** As long as nobody asks, what comes is taken in so often: of what changes meanwhile the newest is enough. */
+const paceMs = 100;
 
 export function startFeeding(deps: FeedingDeps): Feeding {
   const { log, follower, now, onTrouble, file, bounds = usualBounds } = deps;
   const backlog = openBacklog(bounds);
+  const pace = new Pace(paceMs);
   let isClosing = false;
   /** Ends with the thread, or with the broker. */
   let life = new AbortController();
@@ -181,8 +186,11 @@ export function startFeeding(deps: FeedingDeps): Feeding {
     starting.resolve();
     while (!life.signal.aborted) {
       if (!isLive) await catchUp(thread);
-      else if (!backlog.isEmpty) await applyNext(thread);
-      else await new Promise<void>((resolve) => (wake = resolve));
+      else if (backlog.isEmpty) await new Promise<void>((resolve) => (wake = resolve));
+      else {
+        if (waiting.length === 0 && !isClosing) await pace.pause();
+        await applyNext(thread);
+      }
     }
     // Where it stands, so that the next start need not read again what it has seen.
     if (isClosing) await thread.apply([], standingAt(shown));
@@ -217,6 +225,7 @@ export function startFeeding(deps: FeedingDeps): Feeding {
   function stop(): void {
     life.abort();
     wake();
+    pace.hurry();
   }
 
   const running = run();
@@ -243,6 +252,7 @@ export function startFeeding(deps: FeedingDeps): Feeding {
       const { promise, resolve } = Promise.withResolvers<boolean>();
       const one = { position, done: resolve };
       waiting = [...waiting, one];
+      pace.hurry();
       const timer = setTimeout(() => {
         waiting = waiting.filter((other) => other !== one);
         resolve(false);
@@ -273,23 +283,3 @@ function begun(): PromiseWithResolvers<void> {
   starting.promise.catch(() => undefined);
   return starting;
 }
-
-function changeOf(fact: Fact, { address, kind, name }: Place, { visibilities, book }: FeedingDeps): Change {
-  switch (kind) {
-    case "node":
-      return { is: "node", address: address.text, isThere: nodeOf(fact) !== undefined };
-    case "property": {
-      const visibility = visibilities.of(address, name);
-      return { is: "property", address: address.text, name, body: fact.body, visibility };
-    }
-    case "type": {
-      const whose = address.local === "" ? { except: visibilities.ownersOf(name) } : { owner: address.text };
-      return { is: "type", name, ...whose, visibility: visibilities.of(address, name) };
-    }
-    default:
-      return { is: "grants", owner: address.text, grants: grantsOf(book.of(address.text)) };
-  }
-}
-
-/** What the projection needs to know of: whose name each follows. */
-const kinds: ReadonlySet<string> = new Set(["node", "property", "type", "policy", "answer"]);

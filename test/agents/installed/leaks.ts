@@ -10,7 +10,7 @@ export default defineAgent({
   async handle() {
     const kept: unknown[] = [];
     for (;;) {
-      kept.push(Array.from({ length: 10_000 }, (_, index) => ({ index })));
+      kept.push(Array.from({ length: 50_000 }, (_, index) => index));
       if (kept.length % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
   },
