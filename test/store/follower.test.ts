@@ -74,6 +74,47 @@ describe("the follower", () => {
     expect(follower.position).toBe(position);
   });
 
+  it("waits for a position that somebody saw no longer than the log holds anything up to there", async () => {
+    const { log, give } = handFed();
+    // What lay at 2 was forgotten: the feed never brings it, and the log ends before it.
+    const end = vi.fn(async () => 1);
+    await using follower = follow({ ...log, end });
+    give([1, 1]);
+    await follower.known(2);
+    expect([follower.position, end.mock.calls.length]).toEqual([1, 1]);
+  });
+
+  it("asks the log nothing about what comes by the feed in time", async () => {
+    const { log, give } = handFed();
+    const end = vi.fn(async () => 1);
+    await using follower = follow({ ...log, end });
+    const known = follower.known(2);
+    give([1, 1], [2, 2]);
+    await known;
+    expect([follower.position, end.mock.calls.length]).toEqual([2, 0]);
+  });
+
+  it("tells what a fact means for others before it, part by part, and nothing after it meanwhile", async () => {
+    const { log, give } = handFed();
+    await using follower = follow(log);
+    const heard: string[] = [];
+    const part = (subject: string): Fact => {
+      return { subject, position: 2, groupEnd: Number.POSITIVE_INFINITY, timeMs: 0, body: "" };
+    };
+    follower.unfold((fact) => (fact.position === 2 ? parts() : undefined));
+    async function* parts(): AsyncGenerator<readonly Fact[]> {
+      yield [part("a"), part("b")];
+      heard.push(`known up to ${follower.position}`);
+      yield [part("c")];
+    }
+    follower.listen({ take: ({ subject }) => heard.push(subject), flush: () => heard.push("flush") });
+    give([1, 1], [2, 2], [3, 3]);
+    give([4, 4]);
+    await follower.known(4);
+    const told = ["t.1", "flush", "a", "b", "flush", "known up to 1", "c", "flush"];
+    expect(heard).toEqual([...told, "t.2", "t.3", "flush", "t.4", "flush"]);
+  });
+
   it("tells a listener nothing once it has left", async () => {
     const log = openMemoryLog();
     await using follower = follow(log);

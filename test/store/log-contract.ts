@@ -29,6 +29,16 @@ export function logContract(name: string, open: OpenLog): void {
       expect([await log.end(), await log.lastGiven()]).toEqual([second, second]);
     });
 
+    it("says where it ends, whatever the asker knows", async () => {
+      const first = await log.append([{ subject: "t.a", body: "1", expected: 0 }]);
+      const second = await log.append([{ subject: "t.b", body: "2", expected: 0 }]);
+      expect([await log.end(), await log.end(first), await log.end(second)]).toEqual([
+        second,
+        second,
+        second,
+      ]);
+    });
+
     it("has no last fact where nothing was appended", async () => {
       expect(await log.last("t.nothing")).toBeUndefined();
       const { facts, position } = await log.snapshot(["t.nothing", "t.more.>"]);
