@@ -25,8 +25,21 @@ const namePattern = /^[a-z0-9][a-z0-9.-]{0,126}$/;
 /** 64 + 1 + 253 + 8 × 65, and the prefix `acct:`. */
 const addressLengthMax = 843;
 
+/** Addresses that were read: a node that is written is mostly written again. */
+const known = new Map<string, Address>();
+const knownMax = 1_000;
+
 /** Parses `local@domain[/path]`, with or without `acct:` (RFC 7565). Letters before the path compare in lower case. */
 export function parseAddress(given: string): Address {
+  const present = known.get(given);
+  if (present !== undefined) return present;
+  const address = readAddress(given);
+  if (known.size >= knownMax) known.clear();
+  known.set(given, address);
+  return address;
+}
+
+function readAddress(given: string): Address {
   if (given.length > addressLengthMax) throw badAddress(given);
   const text = given.startsWith("acct:") ? given.slice(5) : given;
   const [head = "", ...path] = text.split("/");

@@ -27,19 +27,21 @@ export interface LeaseShape {
   default?: Json;
 }
 
-/** The second that was last written out: times come in runs, and writing out a date takes longer than all around it. */
-let knownSecond = Number.NaN;
-let knownText = "";
+/** Seconds that were written out: times come in runs, now and when leases end, and a date takes longer than all around it. */
+const knownSeconds = new Map<number, string>();
+const knownMax = 256;
 
 /** RFC 3339 UTC with milliseconds. */
 export function timestamp(ms: number): string {
   const whole = Math.floor(ms);
   const second = Math.floor(whole / 1000);
-  if (second !== knownSecond) {
-    knownText = new Date(second * 1000).toISOString().slice(0, -"000Z".length);
-    knownSecond = second;
+  let text = knownSeconds.get(second);
+  if (text === undefined) {
+    text = new Date(second * 1000).toISOString().slice(0, -"000Z".length);
+    if (knownSeconds.size >= knownMax) knownSeconds.clear();
+    knownSeconds.set(second, text);
   }
-  return `${knownText}${String(whole - second * 1000).padStart(3, "0")}Z`;
+  return `${text}${String(whole - second * 1000).padStart(3, "0")}Z`;
 }
 
 export function leaseShape(lease: Lease): LeaseShape {

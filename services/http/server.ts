@@ -99,10 +99,8 @@ const closeIdleMs = 50;
 
 export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   const app = Fastify({
-    loggerInstance: deps.log,
+    loggerInstance: childless(deps.log),
     logController: new LogController({ disableRequestLogging: true }),
-    // A logger for each request would be made a thousand times for each time that one is used.
-    childLoggerFactory: (logger) => logger,
     bodyLimit: bodyBytesMax,
     // Longer than any legal address, so that an illegal one is told what is wrong instead of "no such route".
     routerOptions: { maxParamLength: 16_384 },
@@ -254,6 +252,11 @@ function openLimits({ limits, now, standing, metrics }: HttpDeps): { quotas: Quo
     quotas,
     lookups: openLookups({ limit: limits.enumeration, quotas, now, onRefused, standing }),
   };
+}
+
+/** A logger for each request would be made a thousand times for each time that one is used. */
+function childless(log: FastifyBaseLogger): FastifyBaseLogger {
+  return Object.assign(Object.create(log) as FastifyBaseLogger, { child: () => log });
 }
 
 /** What every answer carries. */
