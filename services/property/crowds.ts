@@ -22,18 +22,18 @@ export interface CrowdLimits {
   readonly from: number;
   /** So early they are marked, in ms: the longer, the more of them may still be renewed. */
   readonly aheadMs: number;
+  /** So long before the first of them is due no more are marked, in ms: what is left is ended one by one, in time. */
+  readonly markedBeforeMs: number;
   /** Marks that are sent together. */
   readonly markedAtOnce: number;
-  /** Past this, leases are ended one by one. */
-  readonly membersMax: number;
 }
 
 export const crowdLimits: CrowdLimits = {
   togetherMs: 32,
   from: 500,
   aheadMs: 2_500,
+  markedBeforeMs: 300,
   markedAtOnce: 500,
-  membersMax: 50_000,
 };
 
 export interface CrowdDeps {
@@ -55,12 +55,11 @@ export interface Crowds extends Disposable {
 }
 
 export function openCrowds({ domain, limits, log, heads, now, collect }: CrowdDeps): Crowds {
-  const { togetherMs, from, aheadMs, markedAtOnce, membersMax } = limits;
+  const { togetherMs, from, aheadMs, markedBeforeMs, markedAtOnce } = limits;
   /** How many are due in each stretch of time. */
   const counts = new Map<number, number>();
   const timers = new Map<number, NodeJS.Timeout>();
   const led = new Set<string>();
-  let members = 0;
   let closed = false;
 
   function later(stretch: number, atMs: number): void {
@@ -69,8 +68,7 @@ export function openCrowds({ domain, limits, log, heads, now, collect }: CrowdDe
     const timer = setTimeout(() => {
       if (now() < atMs) return later(stretch, atMs);
       timers.delete(stretch);
-      const count = counts.get(stretch) ?? 0;
-      if (count >= from && members + count <= membersMax) void lead(stretch);
+      if ((counts.get(stretch) ?? 0) >= from) void lead(stretch);
     }, ms);
     timer.unref();
     timers.set(stretch, timer);
@@ -79,12 +77,14 @@ export function openCrowds({ domain, limits, log, heads, now, collect }: CrowdDe
   async function lead(stretch: number): Promise<void> {
     const crowd = newCrowd();
     const endings = collect(stretch * togetherMs, (stretch + 1) * togetherMs);
-    members += endings.length;
     led.add(crowd);
     let hasEnded = false;
     try {
+      const markedUntilMs = stretch * togetherMs - markedBeforeMs;
       for (let at = 0; at < endings.length; at += markedAtOnce) {
-        await mark(crowd, endings.slice(at, at + markedAtOnce));
+        const some = endings.slice(at, at + markedAtOnce);
+        if (now() < markedUntilMs) await mark(crowd, some);
+        else for (const one of some) one.giveBack();
       }
       const endsMs = endings.at(-1)?.dueMs ?? 0;
       await until(endsMs);
@@ -95,7 +95,6 @@ export function openCrowds({ domain, limits, log, heads, now, collect }: CrowdDe
       // Whatever the reason is, each by itself meets it again, or does not.
     } finally {
       led.delete(crowd);
-      members -= endings.length;
       if (!hasEnded && !closed) for (const one of endings) one.giveBack();
     }
   }

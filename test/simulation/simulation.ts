@@ -73,7 +73,13 @@ function openRun(random: Random, time: SimulatedTime) {
   let weather: Weather = calm;
 
   // Every lease a crowd.
-  const crowds = { togetherMs: 40, from: 1, aheadMs: 300, markedAtOnce: 3, membersMax: 6 };
+  const crowds = {
+    togetherMs: 40,
+    from: 1,
+    aheadMs: 300,
+    markedBeforeMs: 40,
+    markedAtOnce: 3,
+  };
   const settings = [
     { commits: "grouped", headsBytesMax: 1_000_000, crowds: crowdLimits },
     { commits: "single", headsBytesMax: 1_000_000, crowds },
