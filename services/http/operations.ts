@@ -1,6 +1,6 @@
 // Operations: what a client asks for on a socket, carried out by the same services as over REST.
 // In: one parsed frame. Out: what `ok` carries, or a Refusal. Never: an answer before the change is durable.
-import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import { frames } from "../../schemas/wire/frames.ts";
 import { parseAddress, parsePropertyName } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
@@ -13,6 +13,7 @@ import type { Lookups } from "./lookups.ts";
 import { patch } from "./patch.ts";
 import { invalid } from "./problem.ts";
 import type { Asker, Quotas } from "./quotas.ts";
+import { type Validator, whenAsked } from "./validation.ts";
 import { readCursor } from "./watch-query.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: each operation's schema has said what its fields are
@@ -36,8 +37,8 @@ export function openOperations(
   lookups: Lookups,
 ): Operations {
   const ajv = new Ajv2020({ strict: false, removeAdditional: false });
-  const shapes = new Map<string, ValidateFunction>();
-  for (const [op, schema] of Object.entries(frames)) shapes.set(op, ajv.compile(schema));
+  const shapes = new Map<string, Validator>();
+  for (const [op, schema] of Object.entries(frames)) shapes.set(op, whenAsked(ajv, schema));
 
   const operations: Record<
     string,
