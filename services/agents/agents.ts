@@ -108,7 +108,14 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
         { pointer: "/agent", detail: "must be one of those that GET /v1/agents lists" },
       ]);
     }
-    const { problems, config: whole } = await checkConfig(kind.file, config, threads);
+    const { problems, config: whole } = await checkConfig(kind.file, config, threads).catch(
+      (error: Error) => {
+        throw new Refusal(
+          "unavailable",
+          `The agent could not be asked whether the config fits: ${error.message}.`,
+        );
+      },
+    );
     if (problems.length === 0) return whole as Record["config"];
     throw new Refusal(
       "value-invalid",

@@ -1,7 +1,7 @@
 // The process of the agents' threads: starts and ends them as the broker says, and hands on their words.
 // In: what the broker says, over the channel between both. Out: the words of each thread, and why it ended. Never: a life without its broker, or a thread with more memory or more open calls than it may have.
 import { readdirSync } from "node:fs";
-import { constants, setPriority } from "node:os";
+import { setPriority } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { FromProcess, FromThread, ToProcess, ToThread } from "./words.ts";
 
@@ -19,12 +19,13 @@ const lookEachMs = 100;
 const growthMb = 32;
 const rooms = new Map<number, Room>();
 let lastMb = megabytes();
+const niceness = Number(process.argv[2]);
 
 /** Also to the threads that there are already, in which V8 collects garbage. */
 function giveWay(): void {
   const lower = (thread: number): void => {
     try {
-      setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
+      setPriority(thread, niceness);
     } catch {
       // It has ended meanwhile.
     }

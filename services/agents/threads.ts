@@ -28,6 +28,8 @@ export interface ThreadLimits {
   readonly callsAtOnce: number;
   /** Calls that may wait; with one more it is ended. */
   readonly callsMax: number;
+  /** How far it gives way to the broker: 0 not at all, 19 at most, as nice(1) has it. */
+  readonly niceness: number;
 }
 
 export const usualThreadLimits: ThreadLimits = {
@@ -36,6 +38,7 @@ export const usualThreadLimits: ThreadLimits = {
   loadMs: 10_000,
   callsAtOnce: 64,
   callsMax: 10_000,
+  niceness: 10,
 };
 
 export interface Listener {
@@ -67,7 +70,7 @@ export function openThreads(limits: ThreadLimits, onTrouble: (message: string) =
   const processes = new Set<Process>();
 
   function begin(isShared: boolean): Process {
-    const begun = openProcess(isShared, (why) => {
+    const begun = openProcess(isShared, limits.niceness, (why) => {
       processes.delete(begun);
       if (shared === begun) shared = undefined;
       onTrouble(`the process of agents has ended: ${why}`);
@@ -131,9 +134,13 @@ interface Process extends AsyncDisposable {
 }
 
 /** @param fallen called when it has ended by itself */
-function openProcess(isShared: boolean, fallen: (why: string) => void): Process {
+function openProcess(isShared: boolean, niceness: number, fallen: (why: string) => void): Process {
   const listeners = new Map<number, Listener>();
-  const child = fork(processFile, [], { env: {}, execArgv: [], stdio: ["ignore", "ignore", "pipe", "ipc"] });
+  const child = fork(processFile, [String(niceness)], {
+    env: {},
+    execArgv: [],
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
   const exited = Promise.withResolvers<void>();
   let isOver = false;
   let lastWords = "";

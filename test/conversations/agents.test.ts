@@ -13,7 +13,15 @@ for (const stage of longStages) {
       settings: {
         agentPaths: [fileURLToPath(new URL("../agents/installed", import.meta.url))],
         agentLimits: {
-          thread: { memoryMb: 48, patienceMs: 1_500, loadMs: 10_000, callsAtOnce: 64, callsMax: 10_000 },
+          thread: {
+            memoryMb: 48,
+            patienceMs: 1_500,
+            loadMs: 30_000,
+            callsAtOnce: 64,
+            callsMax: 10_000,
+            // Other tests would take the machine from those that give way.
+            niceness: 0,
+          },
           backoffMs: [50, 100, 200],
         },
       },
