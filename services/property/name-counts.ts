@@ -8,6 +8,7 @@ import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { escapeToken, factsOfNode } from "../store/subjects.ts";
+import type { Leases } from "./leases.ts";
 
 export interface Room extends Disposable {
   /** Asserts that the node has room for this new name. @throws Refusal */
@@ -32,11 +33,13 @@ interface Counted {
   readonly reserved: Map<string, number>;
   /** Undefined once all names are known. */
   counting: Promise<unknown> | undefined;
+  /** Names that ended since the counting began. */
+  readonly ended: Set<string>;
   /** Written for since it was last looked over: it stays for another round. */
   used: boolean;
 }
 
-export function openNameCounts(log: Log, follower: Follower): NameCounts {
+export function openNameCounts(log: Log, follower: Follower, { stands }: Pick<Leases, "stands">): NameCounts {
   const nodes = new Map<string, Counted>();
   const listening = follower.listen({ take });
 
@@ -47,8 +50,13 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
     const counted = nodes.get(fact.subject.slice(0, fact.subject.lastIndexOf(".property.")));
     if (counted === undefined) return;
     const token = tokenOf(fact.subject);
-    if (isGone(fact)) counted.tokens.delete(token);
-    else counted.tokens.add(token);
+    if (!isGone(fact)) {
+      counted.tokens.add(token);
+      counted.ended.delete(token);
+      return;
+    }
+    counted.tokens.delete(token);
+    if (counted.counting) counted.ended.add(token);
   }
 
   function counted(node: Address): Soon<Counted> {
@@ -59,8 +67,14 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
       return known.counting === undefined ? known : known.counting.then(() => known);
     }
     makeRoom();
-    // From here on the feed keeps it; what the snapshot brings is at least as new as what the feed brought before.
-    const entry: Counted = { tokens: new Set(), reserved: new Map(), counting: undefined, used: true };
+    // From here on the feed keeps it.
+    const entry: Counted = {
+      tokens: new Set(),
+      reserved: new Map(),
+      counting: undefined,
+      ended: new Set(),
+      used: true,
+    };
     nodes.set(key, entry);
     const counting = count(node, entry).catch((error: unknown) => {
       if (nodes.get(key) === entry) nodes.delete(key);
@@ -71,10 +85,14 @@ export function openNameCounts(log: Log, follower: Follower): NameCounts {
   }
 
   async function count(node: Address, entry: Counted): Promise<void> {
-    const { facts } = await log.snapshot([factsOfNode(node, "property")]);
+    const { facts, position } = await log.snapshot([factsOfNode(node, "property")]);
+    // What ended many leases at once is known from the feed alone.
+    await follower.known(position);
     for (const fact of facts) {
-      if (!isTombstoneBody(fact.body)) entry.tokens.add(tokenOf(fact.subject));
+      const token = tokenOf(fact.subject);
+      if (!isGone(stands(fact, position)) && !entry.ended.has(token)) entry.tokens.add(token);
     }
+    entry.ended.clear();
     entry.counting = undefined;
   }
 

@@ -101,7 +101,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     onTrouble,
     onEnded: onLeaseEnded,
   });
-  const counts = openNameCounts(log, follower);
+  const counts = openNameCounts(log, follower, leases);
   const nodes = openNodes({ log, heads, follower, changes, leases, now, keeper });
   const access = openAccess(book, types.visibilities, members);
   const reader = openReader({ log, follower, leases, access, witness, now });
