@@ -6,6 +6,7 @@ import { flushCompileCache } from "node:module";
 import { join, resolve } from "node:path";
 import { type ConnectionOptions, connect, type NatsConnection } from "@nats-io/transport-node";
 import { pino } from "pino";
+import { usualThreadLimits } from "./agents/threads.ts";
 import { openBroker } from "./broker.ts";
 import { steadyClock } from "./clock.ts";
 import { type Config, readConfig } from "./config.ts";
@@ -83,6 +84,10 @@ async function run(env: NodeJS.ProcessEnv, args: readonly string[]): Promise<voi
       keeper: embedded ? "embedded" : randomBytes(6).toString("base64url"),
       log,
       agentPaths: config.agents,
+      // Only tests that share the machine with others ask for agents that do not give way.
+      agentLimits: process.env.TIDINGS_TEST_EAGER_AGENTS
+        ? { thread: { ...usualThreadLimits, niceness: 0 } }
+        : {},
       ailments: () =>
         embedded?.isFull() ? ["the disk is full"] : nc.isClosed() ? ["the bus is closed"] : [],
     }),

@@ -40,7 +40,7 @@ export async function startProgram(folder: string, env: Readonly<Record<string, 
     );
     const started = spawn(process.execPath, [script, "start"], {
       cwd: root,
-      env: { ...own, TIDINGS_PORT: "0", TIDINGS_DATA: dataDir, ...env },
+      env: { ...own, TIDINGS_PORT: "0", TIDINGS_DATA: dataDir, TIDINGS_TEST_EAGER_AGENTS: "1", ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [started.stdout, started.stderr]) {

@@ -3,6 +3,7 @@
 import { connect } from "@nats-io/transport-node";
 import { pino } from "pino";
 import { afterAll, beforeAll } from "vitest";
+import { usualThreadLimits } from "../../services/agents/threads.ts";
 import { type BrokerOptions, openBroker } from "../../services/broker.ts";
 import { steadyClock } from "../../services/clock.ts";
 import type { Limits } from "../../services/http/quotas.ts";
@@ -161,6 +162,8 @@ function usual(): Omit<BrokerOptions, keyof Logs> {
     now: steadyClock(),
     log: pino({ level: "silent" }),
     keeper: "test",
+    // Other tests would take the machine from agents that give way.
+    agentLimits: { thread: { ...usualThreadLimits, niceness: 0 } },
   };
 }
 

@@ -8,17 +8,19 @@ import { until } from "../store/embedded.ts";
 import { median } from "./times.ts";
 
 const installed = fileURLToPath(new URL("../agents/installed", import.meta.url));
-const changesARound = isFull ? 400 : 100;
+const changesARound = isFull ? 400 : 60;
 const everyMs = 20;
 const pairs = isFull ? 5 : 1;
 /** A disturbance from outside is rarely met again; a bad agent's would be. */
 const pairsMax = isFull ? 12 : 4;
-/** The p99 of a hundred is but the worst of them. */
+/** The p99 of sixty is but the worst of them. */
 const p99RatioMax = isFull ? 1.2 : 4;
 /** Until then everything is slower. */
-const warmingRounds = 3;
+const warmingRounds = isFull ? 3 : 1;
 
-const world = aWorld("process", { env: { TIDINGS_RATE_LIMIT: "off", TIDINGS_AGENTS: installed } });
+const world = aWorld("process", {
+  env: { TIDINGS_RATE_LIMIT: "off", TIDINGS_AGENTS: installed, TIDINGS_TEST_EAGER_AGENTS: "" },
+});
 let alice: Person;
 let mallory: Person;
 let stream: EventStream;

@@ -13,8 +13,8 @@ import { portOf, type Where } from "./targets.ts";
 import { Wall } from "./wall.ts";
 
 const interleavings: Record<keyof typeof pairs, number> = {
-  "two processes": isFull ? 10_000 : 40,
-  "two brokers, one behind": isFull ? 2_000 : 40,
+  "two processes": isFull ? 10_000 : 16,
+  "two brokers, one behind": isFull ? 2_000 : 16,
 };
 const timeoutMs = isFull ? 1_200_000 : 90_000;
 /** Owners with their blocked parties, at the same time. */

@@ -11,7 +11,7 @@ import { startLoad } from "./load.ts";
 import { cutPower, syncDisk } from "./power.ts";
 import { faults, groups, type Owner, portOf, singles } from "./targets.ts";
 
-const acksAtLeast = isFull ? 20_000 : 3_000;
+const acksAtLeast = isFull ? 20_000 : 1_500;
 /** Soon enough after the first write: what is not synced now is written out some seconds later. */
 const acksUnsynced = 1_500;
 /** A machine with other work to do is slow, not wrong. */

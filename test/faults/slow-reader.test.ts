@@ -33,7 +33,7 @@ const floodChanges = isFull ? 1_000 : 500;
 const deluge = isFull ? 5_000 : 3_000;
 const slowOfEachKind = 2;
 /** Of the last deluge over the others. */
-const growthMiBMax = isFull ? 60 : 30;
+const growthMiBMax = isFull ? 60 : 45;
 const p99RatioMax = isFull ? 1.2 : 1.5;
 
 interface Slow extends AsyncDisposable {
