@@ -1,7 +1,7 @@
 // Crowds: leases that end together. Each is marked ahead of time as one of a crowd; then one fact ends them all.
 // In: how many are due when. Out: marks, and the fact that ends whatever still carries them. Never: an end before its deadline.
 import type { Heads } from "../store/heads.ts";
-import type { Append, Log } from "../store/log.ts";
+import { type Append, Conflict, type Log } from "../store/log.ts";
 import { crowdEndAppend, newCrowd } from "./crowd-facts.ts";
 
 /** What is due, and how it is marked. */
@@ -35,6 +35,9 @@ export const crowdLimits: CrowdLimits = {
   markedBeforeMs: 300,
   markedAtOnce: 500,
 };
+
+const triesMax = 20;
+const retryDelayMs = 5;
 
 export interface CrowdDeps {
   readonly domain: string;
@@ -89,13 +92,26 @@ export function openCrowds({ domain, limits, log, heads, now, collect }: CrowdDe
       const endsMs = endings.at(-1)?.dueMs ?? 0;
       await until(endsMs);
       if (closed || !endings.some((one) => one.carries(crowd))) return;
-      await log.append([crowdEndAppend(domain, crowd, endsMs)]);
+      await end(crowd, endsMs);
       hasEnded = true;
     } catch {
       // Whatever the reason is, each by itself meets it again, or does not.
     } finally {
       led.delete(crowd);
       if (!hasEnded && !closed) for (const one of endings) one.giveBack();
+    }
+  }
+
+  /** Nobody else ends it: but while others leave it at that moment, a cluster refuses its end for nothing. */
+  async function end(crowd: string, endsMs: number): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await log.append([crowdEndAppend(domain, crowd, endsMs)]);
+        return;
+      } catch (error) {
+        if (!(error instanceof Conflict) || tries === triesMax) throw error;
+        await until(now() + retryDelayMs);
+      }
     }
   }
 

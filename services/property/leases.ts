@@ -84,10 +84,7 @@ export function openLeases(deps: LeaseDeps): Leases {
     keeper,
     carrying: (crowd) => marked.take(crowd),
     left: (crowd, subject) => marked.delete(crowd, subject),
-    known(subject) {
-      const entry = leased.get(subject);
-      return entry && known(subject, entry);
-    },
+    known: (subject) => known(subject, leased.get(subject)),
     onTrouble,
     onEnded,
   });
@@ -100,6 +97,8 @@ export function openLeases(deps: LeaseDeps): Leases {
 
   function take(fact: Fact): void {
     if (!fact.subject.includes(".property.")) return;
+    // Of what ended with many others, its own fact will say so when there is time.
+    if (fact.basis && deadline(stateOf(fact)) === undefined) return;
     forget(fact.subject);
     if (!mayBeLeased(fact)) return;
     const state = stateOf(fact);
@@ -219,9 +218,10 @@ export function openLeases(deps: LeaseDeps): Leases {
     }
   }
 
-  function known(subject: string, { position, body, basis }: Leased): Fact | undefined {
+  function known(subject: string, entry: Leased | undefined): Fact | undefined {
     const fact = heads.peek(subject);
-    if (fact?.position === position) return fact;
+    if (entry === undefined || fact?.position === entry.position) return entry && fact;
+    const { position, body, basis } = entry;
     return body === undefined ? undefined : { subject, position, body, timeMs: 0, groupEnd: position, basis };
   }
 

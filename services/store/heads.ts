@@ -87,9 +87,10 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
     const timeMs = now();
     const end = first + facts.length - 1;
     let position = first;
-    for (const { subject, body, decodedAt } of facts) {
+    for (const { subject, of, body, decodedAt } of facts) {
       const decoded = decodedAt && { value: decodedAt(position) };
-      learn({ subject, position, timeMs, body, groupEnd: end, decoded });
+      // A note that relies on another subject is never written over.
+      if (of === undefined) learn({ subject, position, timeMs, body, groupEnd: end, decoded });
       position++;
     }
   }
