@@ -78,7 +78,9 @@ export function startFeeding(deps: FeedingDeps): Feeding {
 
   const listening = follower.listen({
     take(fact) {
-      if (!isLive || fact.position <= backlog.seen) return;
+      // What one fact means for many comes under that one's position.
+      const isKnown = fact.basis ? fact.position < backlog.seen : fact.position <= backlog.seen;
+      if (!isLive || isKnown) return;
       if (backlog.isFull) isLive = false;
       else offer(fact);
     },

@@ -1,6 +1,7 @@
 // Leases that end together are ended by one fact: none early, each once, and whoever renews in time holds.
 import { describe, expect, test } from "vitest";
 import { at, aWorld, type Heard, longStages, type Person, type World } from "../conversations/world.ts";
+import { until } from "../store/embedded.ts";
 
 const crowd = 500;
 /** Longer than a crowd is marked ahead of its end. */
@@ -19,8 +20,11 @@ describe.each(longStages)("leases that end together on the %s log", (stage) => {
 
   test("end in time, each once, by one fact", async () => {
     const { alice, bob, untilMs } = await leased(world);
+    // The first search begins the projection.
+    expect(await finds(bob)).not.toContain(alice.address);
     const revision = requireEnds(await bob.hearsMany(crowd), names, untilMs);
     expect((await alice.gets(alice, first)).revision).toBe(revision);
+    expect(await finds(bob)).toContain(alice.address);
     const { revision: next } = await alice.sets(first, online, { ifMatch: revision });
     await bob.hears("property.changed", { name: first, value: online, revision: next });
     await at(untilMs + writtenOutMs);
@@ -92,6 +96,15 @@ describe("a broker that is killed", () => {
     expect(await bob.sees(alice, first)).toEqual(offline);
   });
 });
+
+/** Whose last one is offline, as the whole directory has it. */
+async function finds(who: Person): Promise<string> {
+  const where = `prop("${names.at(-1)}").status == "offline"`;
+  return await until("a whole answer", async () => {
+    const { text } = await who.asks("GET", `/v1/directory?${new URLSearchParams({ where })}`);
+    return text.includes('"partial":true') ? undefined : text;
+  });
+}
 
 /** A crowd of leases of alice's, all until then, which bob watches. */
 async function leased(
