@@ -1,6 +1,7 @@
 // Addresses and property names: parsed once at the edge into types that cannot be wrong inside.
 // In: text from a URL or a body. Out: an Address, a PropertyName, or a Refusal. Never: a guess at what was meant.
 import { Refusal } from "./refusal.ts";
+import { remembered } from "./remembered.ts";
 
 declare const brand: unique symbol;
 export type PropertyName = string & { readonly [brand]: "PropertyName" };
@@ -25,19 +26,11 @@ const namePattern = /^[a-z0-9][a-z0-9.-]{0,126}$/;
 /** 64 + 1 + 253 + 8 × 65, and the prefix `acct:`. */
 const addressLengthMax = 843;
 
-/** Addresses that were read: a node that is written is mostly written again. */
-const known = new Map<string, Address>();
-const knownMax = 1_000;
+/** A node that is written is mostly written again. */
+const recentMax = 1_000;
 
 /** Parses `local@domain[/path]`, with or without `acct:` (RFC 7565). Letters before the path compare in lower case. */
-export function parseAddress(given: string): Address {
-  const present = known.get(given);
-  if (present !== undefined) return present;
-  const address = readAddress(given);
-  if (known.size >= knownMax) known.clear();
-  known.set(given, address);
-  return address;
-}
+export const parseAddress: (given: string) => Address = remembered(recentMax, readAddress);
 
 function readAddress(given: string): Address {
   if (given.length > addressLengthMax) throw badAddress(given);

@@ -2,6 +2,7 @@
 // In: what happened. Out: one CloudEvent. Never: a decision about who may hear it.
 import type { Json } from "./json.ts";
 import type { Cause, ChangeReason, Lease, View } from "./property.ts";
+import { remembered } from "./remembered.ts";
 
 const typePrefix = "dev.tidings.";
 
@@ -28,20 +29,15 @@ export interface LeaseShape {
 }
 
 /** Seconds that were written out: times come in runs, now and when leases end, and a date takes longer than all around it. */
-const knownSeconds = new Map<number, string>();
-const knownMax = 256;
+const secondText = remembered(256, (second: number) =>
+  new Date(second * 1000).toISOString().slice(0, -"000Z".length),
+);
 
 /** RFC 3339 UTC with milliseconds. */
 export function timestamp(ms: number): string {
   const whole = Math.floor(ms);
   const second = Math.floor(whole / 1000);
-  let text = knownSeconds.get(second);
-  if (text === undefined) {
-    text = new Date(second * 1000).toISOString().slice(0, -"000Z".length);
-    if (knownSeconds.size >= knownMax) knownSeconds.clear();
-    knownSeconds.set(second, text);
-  }
-  return `${text}${String(whole - second * 1000).padStart(3, "0")}Z`;
+  return `${secondText(second)}${String(whole - second * 1000).padStart(3, "0")}Z`;
 }
 
 export function leaseShape(lease: Lease): LeaseShape {
