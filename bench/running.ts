@@ -11,7 +11,7 @@ import { endOrphans, serversOf } from "../services/store/orphan.ts";
 
 const command = fileURLToPath(new URL("../services/cli/tidings.mjs", import.meta.url));
 /** As `npm start` does. */
-const asStarted = ["--max-semi-space-size=16"];
+const asStarted = ["--max-semi-space-size=32"];
 const startPatienceMs = 60_000;
 const stopPatienceMs = 15_000;
 

@@ -256,7 +256,10 @@ function openLimits({ limits, now, standing, metrics }: HttpDeps): { quotas: Quo
 
 /** A logger for each request would be made a thousand times for each time that one is used. */
 function childless(log: FastifyBaseLogger): FastifyBaseLogger {
-  return Object.assign(Object.create(log) as FastifyBaseLogger, { child: () => log });
+  const itself: FastifyBaseLogger = Object.assign(Object.create(log) as FastifyBaseLogger, {
+    child: () => itself,
+  });
+  return itself;
 }
 
 /** What every answer carries. */
