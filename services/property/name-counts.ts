@@ -10,16 +10,16 @@ import type { Fact, Log } from "../store/log.ts";
 import { escapeToken, factsOfNode } from "../store/subjects.ts";
 import type { Leases } from "./leases.ts";
 
+/** What it was asked for it holds until it is disposed of. */
 export interface Room extends Disposable {
-  /** Asserts that the node has room for this new name. @throws Refusal */
+  /** Holds room for this new name. @throws Refusal where the node has none */
   require(name: string): void;
-  /** Counts the names from now on: they are in the log. */
+  /** Counts what it holds from now on: it is in the log. */
   keep(): void;
 }
 
 export interface NameCounts extends Disposable {
-  /** Holds room for these names until the returned room is disposed of. */
-  reserve(node: Address, names: readonly string[]): Soon<Room>;
+  roomAt(node: Address): Soon<Room>;
 }
 
 const propertiesMax = 500;
@@ -106,33 +106,36 @@ export function openNameCounts(log: Log, follower: Follower, { stands }: Pick<Le
     }
   }
 
-  function hold({ tokens: present, reserved }: Counted, names: readonly string[]): Room {
-    const tokens = names.map(escapeToken);
-    for (const name of tokens) reserved.set(name, (reserved.get(name) ?? 0) + 1);
+  function openRoom({ tokens: present, reserved }: Counted): Room {
+    const held = new Set<string>();
     return {
       require(name) {
-        if (present.has(escapeToken(name))) return;
+        const token = escapeToken(name);
+        if (present.has(token)) return;
+        if (!held.has(token)) {
+          held.add(token);
+          reserved.set(token, (reserved.get(token) ?? 0) + 1);
+        }
         let total = present.size;
         for (const other of reserved.keys()) if (!present.has(other)) total++;
-        if (total > propertiesMax) {
+        if (total > propertiesMax)
           throw new Refusal("too-many-properties", `The node holds ${present.size} properties.`);
-        }
       },
       keep() {
-        for (const name of tokens) present.add(name);
+        for (const token of held) present.add(token);
       },
       [Symbol.dispose]() {
-        for (const name of tokens) {
-          const left = (reserved.get(name) ?? 1) - 1;
-          if (left > 0) reserved.set(name, left);
-          else reserved.delete(name);
+        for (const token of held) {
+          const left = (reserved.get(token) ?? 1) - 1;
+          if (left > 0) reserved.set(token, left);
+          else reserved.delete(token);
         }
       },
     };
   }
 
   return {
-    reserve: (node, names) => after(counted(node), (entry) => hold(entry, names)),
+    roomAt: (node) => after(counted(node), openRoom),
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
 }

@@ -64,7 +64,6 @@ const viewsMax = 32;
 interface Touch {
   readonly name: PropertyName;
   readonly subject: string;
-  readonly sets: boolean;
   /** The next state, or undefined when it stays as it is. */
   readonly next: (state: PropertyState | undefined, nowMs: number) => PropertyState | undefined;
 }
@@ -87,10 +86,7 @@ export function openWriter(deps: WriterDeps): Writer {
     const nodeSubject = subjectOf(node, "node");
     const onceAt = once && onceSubject(who.address, once);
     const writes = touches.map((touch) => touch.subject);
-    using room = await counts.reserve(
-      node,
-      touches.filter((touch) => touch.sets).map((touch) => touch.name),
-    );
+    using room = await counts.roomAt(node);
 
     function decide(known: Known): Decision<{ answer: ChangeAnswer; replayed: boolean }> {
       const record = onceAt && known.get(onceAt);
@@ -189,7 +185,6 @@ export function openWriter(deps: WriterDeps): Writer {
     return {
       name,
       subject: subjectOf(node, "property", name),
-      sets: true,
       next: (state, nowMs) => {
         const next = setView(state, set, nowMs, keeper);
         if (next.views.size > viewsMax)
@@ -207,7 +202,7 @@ export function openWriter(deps: WriterDeps): Writer {
   ): Touch {
     requireScope(who, "write", name);
     const subject = subjectOf(node, "property", name);
-    return { name, subject, sets: false, next: (state) => removeView(state, view, keeper, cause) };
+    return { name, subject, next: (state) => removeView(state, view, keeper, cause) };
   }
 
   return {
