@@ -16,6 +16,8 @@ export interface Writer {
   batch(units: readonly Unit[], withinMs?: number): Promise<number>;
   /** Where this very unit's first fact lies, if it is still to be found. */
   find(unit: Unit): Promise<number | undefined>;
+  /** Those that something was written over, as far as the log shows: they can never apply. */
+  overtaken(units: readonly Unit[]): Promise<ReadonlySet<Unit>>;
 }
 
 export interface CommitLimits {
@@ -183,11 +185,33 @@ export function groupCommit(
     if (silent) {
       await Promise.all(units.map(settle));
     } else if (error instanceof Conflict && units.length > 1) {
-      // One stale unit refused them all. Halving finds it in a few steps and lets the others through.
-      const middle = units.length >> 1;
-      await Promise.all([write(units.slice(0, middle)), write(units.slice(middle))]);
+      await sort(units, error);
     } else {
       for (const unit of units) rejected(unit, error);
+    }
+  }
+
+  /** Stale units refused them all. The others are sent again, one batch after the other: the server drops what exceeds its own limit. */
+  async function sort(units: readonly Waiting[], conflict: Error): Promise<void> {
+    const stale = await overtaken(units);
+    const others: Waiting[] = [];
+    for (const unit of units) {
+      if (stale.has(unit)) rejected(unit, conflict);
+      else if (leftMs(unit) < attemptMsMin) rejected(unit, new LogUnavailable("others kept the store busy"));
+      else others.push(unit);
+    }
+    // Where the log shows none, halving finds it.
+    const middle = stale.size === 0 ? others.length >> 1 : 0;
+    for (const some of [others.slice(0, middle), others.slice(middle)])
+      if (some.length > 0) await write(some);
+  }
+
+  async function overtaken(units: readonly Waiting[]): Promise<ReadonlySet<Unit>> {
+    try {
+      return await writer.overtaken(units);
+    } catch {
+      // Then halving has to find them.
+      return new Set();
     }
   }
 

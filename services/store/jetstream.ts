@@ -60,7 +60,7 @@ export async function openJetStreamLog(
     throw new StartError(`The stream ${stream} was not made by Tidings: it has no epoch.`);
   const js = jetstream(nc);
   const reads = openReads(nc, stream, timeoutMs);
-  const writer = publisher(nc, { timeoutMs, find });
+  const writer = publisher(nc, { timeoutMs, find, overtaken });
   const commit = groupCommit(writer, limits);
 
   /** The position of a unit's first fact, if one of its facts still is the last of its subject. */
@@ -68,6 +68,16 @@ export async function openJetStreamLog(
     const stored = await Promise.all(unit.facts.map((fact) => reads.last(fact.subject)));
     const ours = stored.find((fact) => fact?.id === unit.id);
     return ours && ours.position - ours.groupIndex;
+  }
+
+  async function overtaken(units: readonly Unit[]): Promise<ReadonlySet<Unit>> {
+    const positions = await reads.positions(
+      units.flatMap(({ facts }) => facts.map(({ subject, of = subject }) => of)),
+    );
+    // A replica may lag behind its leader: where it shows less than is expected, nothing is known.
+    const isOvertaken = ({ subject, of = subject, expected }: Append): boolean =>
+      (positions.get(of) ?? 0) > expected;
+    return new Set(units.filter(({ facts }) => facts.some(isOvertaken)));
   }
 
   async function end(known = 0): Promise<number> {

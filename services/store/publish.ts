@@ -21,10 +21,11 @@ const fullCodes = new Set([10023, 10028, 10047, 10077]);
 export interface PublishOptions {
   /** After this a write counts as unanswered. */
   readonly timeoutMs: () => number;
-  readonly find: (unit: Unit) => Promise<number | undefined>;
+  readonly find: Writer["find"];
+  readonly overtaken: Writer["overtaken"];
 }
 
-export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOptions): Writer {
+export function publisher(nc: NatsConnection, { timeoutMs, find, overtaken }: PublishOptions): Writer {
   let batchNumber = 0;
   const batchPrefix = `${nc.info?.client_id ?? 0}-${Math.random().toString(36).slice(2, 10)}-`;
 
@@ -82,7 +83,7 @@ export function publisher(nc: NatsConnection, { timeoutMs, find }: PublishOption
     throw refused(ack);
   }
 
-  return { single, batch, find };
+  return { single, batch, find, overtaken };
 }
 
 function factHeaders(unit: Unit, { of, expected, keepSeconds }: Append): string {

@@ -23,7 +23,12 @@ export interface Reads {
   last(subject: string): Promise<StoredFact | undefined>;
   /** Undefined when more match than one answer can hold. */
   snapshot(filters: readonly string[]): Promise<Snapshot | undefined>;
+  /** Where these subjects' last facts lie; without those that were written while this was read. */
+  positions(subjects: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }
+
+/** As many subjects as one question names; each may be 3 KB long. */
+const askedAtOnce = 250;
 
 /** For so long a snapshot is taken anew because a write overtook it. */
 const overtakenMsMax = 1_000;
@@ -55,6 +60,16 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
       if (outcome === "complete" && !holdsHalfAGroup(facts, position)) return { facts, position };
     } while (performance.now() < untilMs);
     throw new LogUnavailable("writes kept overtaking the read");
+  }
+
+  async function positions(subjects: readonly string[]): Promise<ReadonlyMap<string, number>> {
+    const parts: (readonly string[])[] = [];
+    for (let at = 0; at < subjects.length; at += askedAtOnce)
+      parts.push(subjects.slice(at, at + askedAtOnce));
+    const found = await Promise.all(parts.map(collect));
+    return new Map(
+      found.flatMap(({ facts }) => facts.map(({ subject, position }) => [subject, position] as const)),
+    );
   }
 
   function collect(filters: readonly string[]) {
@@ -103,7 +118,7 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
     }
   }
 
-  return { last, snapshot };
+  return { last, snapshot, positions };
 }
 
 /** Facts of one group lie side by side: half of one shows only to a look at the log before it reached the group's end. */

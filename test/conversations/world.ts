@@ -195,7 +195,7 @@ async function settle(url: () => string, stack: AsyncDisposableStack): Promise<W
   const people: Person[] = [];
   let handles = 0;
   let strokes = 0;
-  let ringer: Person | undefined;
+  let ringer: Promise<Person> | undefined;
 
   const place: Place = {
     get url() {
@@ -203,11 +203,11 @@ async function settle(url: () => string, stack: AsyncDisposableStack): Promise<W
     },
     bell: `bell@${domain}:for-sale`,
     async ring() {
-      ringer ??= await register({ handle: "bell" });
-      strokes++;
+      ringer ??= register({ handle: "bell" });
+      const stroke = ++strokes;
       // A public property, so that everybody hears it.
-      await ringer.sets("for-sale", { item: "bell", price: strokes });
-      return strokes;
+      await (await ringer).sets("for-sale", { item: "bell", price: stroke });
+      return stroke;
     },
   };
 

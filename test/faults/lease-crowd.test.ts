@@ -1,6 +1,15 @@
 // Leases that end together are ended by one fact: none early, each once, and whoever renews in time holds.
 import { describe, expect, test } from "vitest";
-import { at, aWorld, type Heard, longStages, type Person, type World } from "../conversations/world.ts";
+import {
+  at,
+  aWorld,
+  type Heard,
+  longStages,
+  nodePath,
+  type Person,
+  propertyPath,
+  type World,
+} from "../conversations/world.ts";
 import { until } from "../store/embedded.ts";
 
 const crowd = 500;
@@ -15,13 +24,13 @@ const [online, offline] = [{ status: "online" }, { status: "offline" }];
 const names = Array.from({ length: crowd }, (_, index) => `c.${index}`);
 const [first = "", second = "", third = ""] = names;
 
-describe.each(longStages)("leases that end together on the %s log", (stage) => {
+describe.concurrent.each(longStages)("leases that end together on the %s log", (stage) => {
   const world = aWorld(stage);
 
   test("end in time, each once, by one fact", async () => {
-    const { alice, bob, untilMs } = await leased(world);
     // The first search begins the projection.
-    expect(await finds(bob)).not.toContain(alice.address);
+    await finds(await world.registers("carol"));
+    const { alice, bob, untilMs } = await leased(world);
     const revision = requireEnds(await bob.hearsMany(crowd), names, untilMs);
     expect((await alice.gets(alice, first)).revision).toBe(revision);
     expect(await finds(bob)).toContain(alice.address);
@@ -53,7 +62,7 @@ describe.each(longStages)("leases that end together on the %s log", (stage) => {
   });
 
   test("are gone for good where nothing is left of them", async () => {
-    const { alice, bob, untilMs } = await leased(world, {});
+    const { alice, bob, untilMs } = await leased(world, { rest: {} });
     const heard = await bob.hearsMany(crowd);
     expect(new Set(heard.map(({ event }) => event.type))).toEqual(new Set(["dev.tidings.property.removed"]));
     expect(await bob.sees(alice, first)).toBeUndefined();
@@ -61,6 +70,32 @@ describe.each(longStages)("leases that end together on the %s log", (stage) => {
     await bob.hears("property.changed", { name: first, value: online });
     await at(untilMs + writtenOutMs);
     await bob.hearsNothing();
+  });
+
+  test("leave their places to others before the log says of each that it is gone", async () => {
+    const { alice, bob } = await leased(world, { rest: {} });
+    const there = (await world.neighbour()).with(alice.token);
+    const put = { body: { value: online } };
+    const full = await there.asks("PUT", propertyPath(alice.address, "other"), put);
+    expect([full.status, full.body.code]).toEqual([422, "too-many-properties"]);
+    await bob.hearsMany(crowd);
+    await alice.sets("other", online);
+    expect((await there.asks("PUT", propertyPath(alice.address, "another"), put)).status).toBe(201);
+    const newcomer = (await world.neighbour({ keeper: "newcomer" })).with(alice.token);
+    expect((await newcomer.asks("PUT", propertyPath(alice.address, "third"), put)).status).toBe(201);
+  });
+
+  test("are explained as ended, and go with their node, before the log says it of each", async () => {
+    const { alice, bob, node, untilMs } = await leased(world, { rest: {}, under: "bike" });
+    const heard = await bob.hearsMany(crowd);
+    const query = new URLSearchParams({ node, watcher: bob.address, property: first });
+    const { body } = await world.operator.asks("GET", `/v1/explain?${query}`);
+    expect(body.revision).toBe(heard[0]?.event.data.revision);
+    expect((await alice.asks("DELETE", nodePath(node))).status).toBe(204);
+    await at(untilMs + writtenOutMs);
+    await bob.hearsNothing();
+    await alice.creates(node, "thing");
+    expect(await bob.sees(node, first)).toBeUndefined();
   });
 });
 
@@ -106,20 +141,28 @@ async function finds(who: Person): Promise<string> {
   });
 }
 
+interface Wish {
+  /** What each lease leaves behind. */
+  readonly rest?: { default?: unknown };
+  /** The child node that holds them; alice's own without it. */
+  readonly under?: string;
+}
+
 /** A crowd of leases of alice's, all until then, which bob watches. */
 async function leased(
   world: World,
-  rest: { default?: unknown } = { default: offline },
-): Promise<{ alice: Person; bob: Person; untilMs: number }> {
+  { rest = { default: offline }, under }: Wish = {},
+): Promise<{ alice: Person; bob: Person; node: string; untilMs: number }> {
   const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+  const node = under === undefined ? alice.address : `${alice.address}/${under}`;
+  if (under !== undefined) await alice.creates(node, "thing");
   const lease = { seconds, ...rest };
-  const { properties } = await alice.patches({
-    set: Object.fromEntries(names.map((name) => [name, { value: online, lease }])),
-  });
+  const set = Object.fromEntries(names.map((name) => [name, { value: online, lease }]));
+  const { properties } = await alice.patches({ set }, { at: node });
   const [untilMs = 0, ...later] = new Set(names.map((name) => Date.parse(properties[name].lease.until)));
   expect(later).toEqual([]);
-  await bob.watches(alice, "c.*");
-  return { alice, bob, untilMs };
+  await bob.watches(node, "c.*");
+  return { alice, bob, node, untilMs };
 }
 
 /** @returns the revision that all of them got */

@@ -17,8 +17,9 @@ function silentStore() {
     new Promise((_, refuse) => void sent.push({ id, refuse }));
   const batch = (): Promise<number> => Promise.reject(new Error("there are no batches here"));
   const find = async (): Promise<undefined> => undefined;
+  const overtaken = async (): Promise<Set<never>> => new Set();
   const limits = { ...commitLimits, batchFrom: Number.POSITIVE_INFINITY, singlesInFlightMax: 1 };
-  const commit = groupCommit({ single, batch, find }, limits, () => clock.ms);
+  const commit = groupCommit({ single, batch, find, overtaken }, limits, () => clock.ms);
   return {
     commit,
     sent,

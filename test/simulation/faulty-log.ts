@@ -165,6 +165,19 @@ export function faultyWriter(network: Network): Writer {
       await back(network);
       return undefined;
     },
+    async overtaken(units) {
+      await there(network);
+      // What it reads may lag behind; but what it shows was so.
+      if (random.chance(weather().refuse)) return new Set();
+      const stale = new Set<Unit>();
+      for (const unit of units) {
+        for (const { subject, of = subject, expected } of unit.facts) {
+          if (((await tape.last(of))?.position ?? 0) > expected) stale.add(unit);
+        }
+      }
+      await back(network);
+      return stale;
+    },
   };
 }
 
