@@ -97,8 +97,9 @@ export function startFeeding(deps: FeedingDeps): Feeding {
     const key = change?.is === "grants" ? `grants ${change.owner}` : subject;
     if (change) backlog.add(key, position, change, subject.length + body.length);
     if (change?.is === "type") offerOwn(change, position);
-    backlog.seen = position;
-    if (backlog.isEmpty && !isApplying) show(position);
+    // Of what one fact means for many, more may follow, until that one is told itself.
+    backlog.seen = fact.basis ? position - 1 : position;
+    if (backlog.isEmpty && !isApplying) show(backlog.seen);
   }
 
   /** A type of the domain takes the place of accounts' own, or leaves it to them: to each what now holds for it. */

@@ -10,6 +10,8 @@ import type { Known } from "./change.ts";
 
 /** All views of a property, as the log holds them. */
 const propertyBytesMax = 256 * 1024;
+/** Stands in every fact that holds a lease. */
+const leaseKeyInBody = '"l":{';
 
 export function propertyAppend(subject: string, next: PropertyState, fact: Fact | undefined): Append {
   const body = encodeProperty(next);
@@ -37,6 +39,11 @@ export function tombstones(known: Known, keeper: string): Append[] {
     appends.push({ subject, body, ...basisOf(fact), keepSeconds: tombstoneSeconds });
   }
   return appends;
+}
+
+/** Most facts hold no lease: looking for the key is cheaper than reading them. */
+export function mayBeLeased(fact: Fact): boolean {
+  return fact.decoded ? fact.subject.includes(".property.") : fact.body.includes(leaseKeyInBody);
 }
 
 export function isLive(fact: Fact): boolean {

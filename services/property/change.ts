@@ -29,8 +29,11 @@ export interface Wish<T> {
   readonly reads?: readonly string[];
   /** May be asked again with newer facts. */
   readonly decide: (known: Known) => Decision<T>;
-  /** Brings a fact up to date before the decision, such as by ending its leases. */
-  readonly prepare?: (fact: Fact) => Soon<Fact | undefined>;
+  /**
+   * Brings a fact up to date before the decision, such as by ending its leases.
+   * @param isFresh it was read from the log: a refusal may rest on it
+   */
+  readonly prepare?: (fact: Fact, isFresh: boolean) => Soon<Fact | undefined>;
 }
 
 export interface Changes {
@@ -79,10 +82,10 @@ export function openChanges(heads: Heads, follower: Pick<Follower, "caughtUp">):
   function look(
     subjects: readonly string[],
     fresh: boolean,
-    prepare: (fact: Fact) => Soon<Fact | undefined>,
+    prepare: NonNullable<Wish<unknown>["prepare"]>,
   ): Soon<Known> {
     const facts = subjects.map((subject) =>
-      after(fresh ? heads.refresh(subject) : heads.get(subject), (fact) => fact && prepare(fact)),
+      after(fresh ? heads.refresh(subject) : heads.get(subject), (fact) => fact && prepare(fact, fresh)),
     );
     return after(all(facts), (found) => {
       const known = new Map<string, Fact | undefined>();

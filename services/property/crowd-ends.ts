@@ -7,7 +7,7 @@ import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log } from "../store/log.ts";
 import { propertyAppend } from "./appends.ts";
-import { afterCrowd, type CrowdEnd, crowdEndOf, keepSeconds, leavingOf, mayBeMarked } from "./crowd-facts.ts";
+import { afterCrowd, type CrowdEnd, crowdEndOf, leavingOf, mayBeMarked } from "./crowd-facts.ts";
 
 export interface CrowdEndsDeps {
   readonly log: Pick<Log, "last">;
@@ -34,6 +34,7 @@ export interface CrowdEnds extends Disposable {
 }
 
 interface Leaving {
+  readonly crowd: string;
   readonly subjects: Set<string>;
   readonly timeMs: number;
 }
@@ -45,6 +46,10 @@ const writtenAtOnce = 250;
 /** First comes whoever hears of the ends; and other brokers' leases are left to them for longer. */
 const writtenAfterMs = { own: 1_000, others: 4_000 };
 const retryDelayMs = 200;
+/** Facts that carry a mark are looked at for so long, at most, after it was written over. */
+const leavingsMs = 60_000;
+/** Ends are known for so long, and until each that they ended is written out. */
+const endsMs = 3_600_000;
 
 export function openCrowdEnds(deps: CrowdEndsDeps): CrowdEnds {
   const { log, heads, follower, now, keeper, onTrouble, onEnded } = deps;
@@ -66,19 +71,26 @@ export function openCrowdEnds(deps: CrowdEndsDeps): CrowdEnds {
   const unfolding = follower.unfold((fact) => {
     const end = crowdEndOf(fact);
     if (end === undefined) return undefined;
-    forgetOld(ends, end.timeMs);
+    for (const one of olderThan(ends, end.timeMs - endsMs)) if (!isOpen(one)) ends.delete(one.crowd);
     ends.set(end.crowd, end);
     return parts(end);
   });
 
+  function isOpen(end: CrowdEnd): boolean {
+    for (const one of unwritten.values()) if (one === end) return true;
+    return false;
+  }
+
   function takeLeaving(crowd: string, left: readonly string[], timeMs: number): void {
-    forgetOld(leavings, timeMs);
+    for (const one of olderThan(leavings, timeMs - leavingsMs)) leavings.delete(one.crowd);
     const subjects = leavings.get(crowd)?.subjects ?? new Set();
+    // The last comes last.
+    leavings.delete(crowd);
     for (const subject of left) {
       subjects.add(subject);
       deps.left(crowd, subject);
     }
-    leavings.set(crowd, { subjects, timeMs });
+    leavings.set(crowd, { crowd, subjects, timeMs });
   }
 
   async function* parts(end: CrowdEnd): AsyncGenerator<readonly Fact[]> {
@@ -182,10 +194,10 @@ export function openCrowdEnds(deps: CrowdEndsDeps): CrowdEnds {
   };
 }
 
-/** What the log has forgotten; the oldest comes first. */
-function forgetOld(known: Map<string, { readonly timeMs: number }>, nowMs: number): void {
-  for (const [crowd, { timeMs }] of known) {
-    if (timeMs >= nowMs - keepSeconds * 1000) return;
-    known.delete(crowd);
+/** The oldest comes first. */
+function* olderThan<T extends { readonly timeMs: number }>(known: Map<string, T>, ms: number): Iterable<T> {
+  for (const one of known.values()) {
+    if (one.timeMs >= ms) return;
+    yield one;
   }
 }

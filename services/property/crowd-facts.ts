@@ -2,14 +2,17 @@
 // In: facts of properties, and facts that end crowds. Out: how a property stands after them. Never: an end of what was written over its mark.
 import { randomBytes } from "node:crypto";
 import { makeAddress } from "../core/address.ts";
-import { encodeProperty } from "../core/fact.ts";
+import { encodeProperty, tombstoneSeconds } from "../core/fact.ts";
+import { inParts } from "../core/parts.ts";
 import { endLeases, type PropertyState, settleRevisions } from "../core/property.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Append, Basis, Fact } from "../store/log.ts";
 import { nameOf, subjectOf } from "../store/subjects.ts";
 
-/** What ends a crowd is forgotten after so long: whatever it ended was written out by itself long before. */
-export const keepSeconds = 3600;
+/** So long notes are kept of who left a crowd: for brokers whose feed is late. */
+const noteSeconds = 900;
+/** A note fits into one message of the store, however long the subjects are. */
+const notedAtOnce = 100;
 /** Stands in every fact that carries a mark. */
 const markKey = '"g":"';
 
@@ -32,7 +35,8 @@ export function crowdEndAppend(domain: string, crowd: string, endsMs: number): A
     subject: subjectOfCrowd(domain, crowd),
     body: JSON.stringify({ endsMs }),
     expected: 0,
-    keepSeconds,
+    // As long as the end of a property: all brokers may be down before it is written out.
+    keepSeconds: tombstoneSeconds,
   };
 }
 
@@ -55,14 +59,20 @@ export function mayBeMarked({ basis, body }: Fact): boolean {
 export function withLeavings(domain: string, appends: readonly Append[]): readonly Append[] {
   if (!appends.some(({ leaves }) => leaves !== undefined)) return appends;
   const { "": _, ...left } = Object.groupBy(appends, ({ leaves = "" }) => leaves);
-  const notes = Object.entries(left).map(([crowd, some = []]) => ({
+  const notes = Object.entries(left).flatMap(([crowd, some = []]) =>
+    inParts(some, notedAtOnce).map((part) => noteAppend(domain, crowd, part)),
+  );
+  return [...appends, ...notes];
+}
+
+function noteAppend(domain: string, crowd: string, left: readonly Append[]): Append {
+  return {
     subject: subjectOf(makeAddress("", domain), "left", `${crowd} ${randomId()}`),
-    body: JSON.stringify(some.map(({ subject }) => subject)),
+    body: JSON.stringify(left.map(({ subject }) => subject)),
     of: subjectOfCrowd(domain, crowd),
     expected: 0,
-    keepSeconds,
-  }));
-  return [...appends, ...notes];
+    keepSeconds: noteSeconds,
+  };
 }
 
 /** Who left which crowd; undefined for any other fact. */

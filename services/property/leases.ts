@@ -1,7 +1,6 @@
 // Leases: which properties are leased, until when, and by which lease; and their end.
 // In: the feed. Out: tombstones and default values at the deadline, on the lease's own position as the condition; of many together, in one fact.
 // Never: an end before the deadline, or one that undoes a renewal that got in first.
-
 import { Deadlines } from "../core/deadlines.ts";
 import { MultiMap } from "../core/multi-map.ts";
 import { deadline, endLeases } from "../core/property.ts";
@@ -10,7 +9,7 @@ import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { type Basis, Conflict, type Fact, type Log, OutcomeUnknown } from "../store/log.ts";
-import { propertyAppend } from "./appends.ts";
+import { mayBeLeased, propertyAppend } from "./appends.ts";
 import { openCrowdEnds } from "./crowd-ends.ts";
 import { type CrowdLimits, crowdLimits, type Ending, openCrowds } from "./crowds.ts";
 
@@ -31,6 +30,8 @@ export interface LeaseDeps {
 export interface Leases extends Disposable {
   /** Ends the leases of this fact whose time has come. @returns the property's fact as it then stands */
   settle(fact: Fact): Soon<Fact | undefined>;
+  /** The same for a fact that was read by itself: a broker whose clock is ahead may have ended it with many others. */
+  settleSurely(fact: Fact): Soon<Fact | undefined>;
   /** How a fact of a snapshot stands: its leases may have ended with many others, up to the snapshot's position. */
   stands(fact: Fact, upTo: number): Fact;
   /** The subjects of properties on which this account holds this lease. */
@@ -56,8 +57,6 @@ const graceMs = 250;
 const retryDelayMs = 200;
 /** A read that ends a lease asks again so often when the store did not say whether it did. */
 const unansweredMax = 2;
-/** Stands in every fact that holds a lease. */
-const leaseKeyInBody = '"l":{';
 /** Bodies kept for the sweeper, in characters over all leases. */
 const keptBodiesMax = 64 * 1024 * 1024;
 /** Ends that are on their way at a time: enough to keep group commit busy. What else is due waits where it is. */
@@ -203,13 +202,12 @@ export function openLeases(deps: LeaseDeps): Leases {
     sweeping.add(subject);
     try {
       const fact = known(subject, entry) ?? (await log.last(subject));
-      if (fact !== undefined && (await append(fact))) onEnded(now() - entry.deadlineMs);
+      if (fact !== undefined && (await append(ends.stands(fact)))) onEnded(now() - entry.deadlineMs);
     } catch (error) {
-      if (!(error instanceof Conflict)) {
+      // On a conflict somebody renewed or ended it, as the feed will tell; or a cluster refused it for nothing.
+      if (!(error instanceof Conflict))
         onTrouble(`a lease could not be ended yet: ${(error as Error).message}`);
-        queue(subject, now() + retryDelayMs);
-      }
-      // On a conflict somebody renewed or ended it: the feed brings that fact, and with it a deadline if there is one.
+      queue(subject, now() + retryDelayMs);
     } finally {
       sweeping.delete(subject);
       const newer = leased.get(subject);
@@ -241,6 +239,12 @@ export function openLeases(deps: LeaseDeps): Leases {
     return hasEnded(fact) ? settleEnded(fact) : ends.guarded(fact);
   }
 
+  function settleSurely(found: Fact): Soon<Fact | undefined> {
+    const fact = ends.stands(found);
+    if (hasEnded(fact) || ends.guarded(fact).basis?.leaves === undefined) return settle(found);
+    return follower.caughtUp().then(() => settle(found));
+  }
+
   function hasEnded(fact: Fact): boolean {
     if (!mayBeLeased(fact)) return false;
     const deadlineMs = deadline(stateOf(fact));
@@ -270,6 +274,7 @@ export function openLeases(deps: LeaseDeps): Leases {
 
   return {
     settle,
+    settleSurely,
     stands: (fact, upTo) => ends.guarded(ends.stands(fact, upTo)),
     holding: (account, leaseId) => byLease.get(leaseKey(account, leaseId)),
     get size() {
@@ -288,11 +293,6 @@ export function openLeases(deps: LeaseDeps): Leases {
 /** Of another broker's the sweeper waits for longer. */
 function isOwn(dueMs: number, deadlineMs: number): boolean {
   return dueMs === deadlineMs;
-}
-
-/** Most facts hold no lease: looking for the key is cheaper than reading them. */
-function mayBeLeased(fact: Fact): boolean {
-  return fact.decoded ? fact.subject.includes(".property.") : fact.body.includes(leaseKeyInBody);
 }
 
 function leaseKey(account: string, leaseId: string): string {

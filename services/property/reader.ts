@@ -58,7 +58,7 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
     if (look.caller) requireScope(look.caller, "read", name);
     return await visibleOrNothing(look, address, [name], async (mayLook) => {
       const fact = await log.last(subjectOf(mayLook ? address : nowhere(address), "property", name));
-      const settled = fact && (await leases.settle(fact));
+      const settled = fact && (await leases.settleSurely(fact));
       if (settled === undefined) return undefined;
       await follower.known(settled.position);
       if (!access.may(look, address, name, "read")) return undefined;

@@ -74,7 +74,7 @@ export function openRenewer({ changes, leases, follower, access, now, keeper }: 
   ): Promise<readonly Held[]> {
     const { outcome } = await changes.change({
       writes,
-      prepare: leases.settle,
+      prepare: (fact, isFresh) => (isFresh ? leases.settleSurely(fact) : leases.settle(fact)),
       decide: (known) => {
         const nowMs = now();
         const appends: Append[] = [];

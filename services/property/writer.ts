@@ -155,8 +155,9 @@ export function openWriter(deps: WriterDeps): Writer {
     throw new Refusal("not-found", "There is no such node any more.");
   }
 
-  function settle(fact: Fact): Soon<Fact | undefined> {
-    return fact.subject.includes(".property.") ? leases.settle(fact) : fact;
+  function settle(fact: Fact, isFresh: boolean): Soon<Fact | undefined> {
+    if (!fact.subject.includes(".property.")) return fact;
+    return isFresh ? leases.settleSurely(fact) : leases.settle(fact);
   }
 
   async function setTouch(

@@ -145,6 +145,9 @@ export async function openJetStreamLog(
   function append(facts: readonly Append[]): Promise<number> {
     // At a full disk the server would leave publishes without an answer (docs/decisions/embedded-nats.md).
     if (isFull()) return Promise.reject(new LogUnavailable("the disk is full", true));
+    // Sent with others, it would take them along.
+    if (facts.some(isTooLarge))
+      return Promise.reject(new LogUnavailable("a fact is larger than the store takes"));
     return commit.append(facts);
   }
 
@@ -192,6 +195,14 @@ async function openStream(manager: JetStreamManager, options: JetStreamLogOption
       if (!isRefusal(error, streamNameInUse)) throw error;
     }
   }
+}
+
+/** What the server takes in one message is 1 MB, its headers among it. */
+const bodyBytesMax = 1024 * 1024 - 8 * 1024;
+
+function isTooLarge({ body }: Append): boolean {
+  // A character takes three bytes at most.
+  return body.length * 3 > bodyBytesMax && Buffer.byteLength(body) > bodyBytesMax;
 }
 
 /** JetStream's numbers for its refusals. */

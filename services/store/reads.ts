@@ -4,6 +4,7 @@
 // nats.js hides the resume point of a batched direct get and leaks a subscription a call, so this speaks
 // $JS.API.DIRECT.GET itself (ADR-31), over one inbox subscription for all calls.
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
+import { inParts } from "../core/parts.ts";
 import { unseal } from "./envelope.ts";
 import { type Fact, LogUnavailable, type Snapshot } from "./log.ts";
 import { idHeader } from "./publish.ts";
@@ -63,10 +64,7 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
   }
 
   async function positions(subjects: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    const parts: (readonly string[])[] = [];
-    for (let at = 0; at < subjects.length; at += askedAtOnce)
-      parts.push(subjects.slice(at, at + askedAtOnce));
-    const found = await Promise.all(parts.map(collect));
+    const found = await Promise.all(inParts(subjects, askedAtOnce).map(collect));
     return new Map(
       found.flatMap(({ facts }) => facts.map(({ subject, position }) => [subject, position] as const)),
     );

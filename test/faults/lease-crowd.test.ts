@@ -99,6 +99,26 @@ describe.concurrent.each(longStages)("leases that end together on the %s log", (
   });
 });
 
+describe("a crowd of leases with names as long as may be", () => {
+  const world = aWorld("jetstream");
+
+  test("is set anew like any other, and nobody else is refused meanwhile", async () => {
+    const alice = await world.registers("a".padEnd(58, "+"));
+    const bob = await world.registers("bob");
+    let node = alice.address;
+    for (let depth = 0; depth < 8; depth++) await alice.creates((node += `/${"~".repeat(64)}`), "thing");
+    const longest = names.map((name) => name.padEnd(127, "."));
+    const set = Object.fromEntries(longest.map((name) => [name, { value: online, lease: { seconds } }]));
+    const { properties } = await alice.patches({ set }, { at: node });
+    const untilMs = Date.parse(properties[longest[0] as string].lease.until);
+    await marked(untilMs);
+    const setAnew = alice.patches({ set }, { at: node });
+    const written = names.slice(0, 100).map((name) => bob.sets(name, online));
+    expect((await Promise.allSettled(written)).filter(({ status }) => status === "rejected")).toEqual([]);
+    await setAnew;
+  });
+});
+
 describe("a broker that is killed", () => {
   const world = aWorld("process");
 
@@ -139,6 +159,11 @@ async function finds(who: Person): Promise<string> {
     const { text } = await who.asks("GET", `/v1/directory?${new URLSearchParams({ where })}`);
     return text.includes('"partial":true') ? undefined : text;
   });
+}
+
+/** A second before they end, all of them have been marked. */
+async function marked(untilMs: number): Promise<void> {
+  await at(untilMs - 1_000);
 }
 
 interface Wish {
