@@ -21,6 +21,7 @@ import { follow } from "./store/follower.ts";
 import { openHeads } from "./store/heads.ts";
 import { openLag } from "./store/lag.ts";
 import {
+  endAll,
   openDoorkeeper,
   openExplain,
   openHistory,
@@ -109,6 +110,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
       ...properties.nodes,
       async remove(address) {
         await groups.leaveAll(address);
+        await endAll(subscriptions, address);
         await properties.nodes.remove(address);
       },
     },

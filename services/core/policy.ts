@@ -37,7 +37,7 @@ export type Decision = "allow" | "deny" | "polite";
 /** What the owner has answered to one party. */
 export interface Answer {
   readonly decision: Decision;
-  /** Patterns that `allow` grants by itself; undefined: what rules with `confirm` grant. */
+  /** Patterns that `allow` grants by itself, and no more of what rules with `confirm` grant; undefined: all of that. */
   readonly properties: readonly string[] | undefined;
   readonly position: number;
 }
@@ -114,6 +114,9 @@ export type Verdict = { readonly ground: Ground } & (
   | { readonly is: "undisclosed"; readonly missing: readonly string[] }
 );
 
+const everything: readonly string[] = ["*"];
+const nothing: readonly string[] = [];
+
 const ofOwner: Verdict = { is: "granted", ground: { owner: true } };
 const byNoRule: Verdict = { is: "absent", ground: { rules: "none" } };
 const granting: Record<Visibility, Verdict> = {
@@ -145,12 +148,13 @@ export function unblocked(inquiry: Inquiry): Verdict {
   const { decisions, inquirer } = inquiry;
   const answer = answerTo(decisions, inquirer);
   if (answer?.decision === "polite") return { is: "absent", ground: { answer: "polite" } };
-  const isAllowed = answer?.decision === "allow";
-  if (isAllowed && answer.properties && isOfAnswer(inquiry, answer.properties)) {
+  const allowed = answer?.decision === "allow" ? (answer.properties ?? everything) : nothing;
+  const isRead = inquiry.right === "read" || inquiry.right === "watch";
+  if (isRead && allowed !== everything && overlap(allowed, inquiry.name)) {
     return { is: "granted", ground: { answer: "allow" } };
   }
   if (decisions.rules === undefined) return byDefault(inquiry);
-  return byRules(inquiry, decisions.rules, isAllowed);
+  return byRules(inquiry, decisions.rules, allowed);
 }
 
 /** The block that holds against whoever asks: its own, else one of a group that it belongs to, else its domain's. */
@@ -197,8 +201,10 @@ function grantsOf(inquiry: Inquiry): readonly string[] {
   if (decisions.rules === undefined) {
     return [...grants, ...(isContact(decisions, inquirer.address) ? ["=public", "=contacts"] : ["=public"])];
   }
+  // What was allowed by name is among the grants.
+  const isAllowed = answer?.decision === "allow" && answer.properties === undefined;
   for (const rule of decisions.rules) {
-    const alone = byRules({ ...inquiry, name: "*" }, [rule], answer?.decision === "allow");
+    const alone = byRules({ ...inquiry, name: "*" }, [rule], isAllowed ? everything : nothing);
     if (alone.is === "granted") grants.push(...rule.properties);
   }
   return grants;
@@ -223,7 +229,8 @@ function byDefault({ decisions, inquirer, right, visibility }: Inquiry): Verdict
   return (isOpen ? granting : hiding)[visibility];
 }
 
-function byRules(inquiry: Inquiry, rules: readonly Rule[], isAllowed: boolean): Verdict {
+/** @param allowed patterns of what the owner has allowed the party of what waits for that */
+function byRules(inquiry: Inquiry, rules: readonly Rule[], allowed: readonly string[]): Verdict {
   const { right, name, inquirer } = inquiry;
   let pending: Verdict | undefined;
   let undisclosed: Verdict | undefined;
@@ -234,15 +241,17 @@ function byRules(inquiry: Inquiry, rules: readonly Rule[], isAllowed: boolean): 
     const ground = { rule: index };
     const missing = rule.reveal?.filter((one) => !inquirer.disclosed.has(one)) ?? [];
     if (missing.length > 0) undisclosed ??= { is: "undisclosed", missing, ground };
-    else if (rule.confirm && !isAllowed) pending ??= { is: "pending", ground };
+    else if (rule.confirm && !isConfirmed(inquiry, rule, allowed)) pending ??= { is: "pending", ground };
     else return { is: "granted", ground };
   }
   return pending ?? undisclosed ?? byNoRule;
 }
 
-function isOfAnswer({ right, name }: Inquiry, properties: readonly string[]): boolean {
-  if (right !== "read" && right !== "watch") return false;
-  return overlap(properties, name);
+/** Whoever is allowed some properties is allowed no others; messages are about none. */
+function isConfirmed({ right, name }: Inquiry, { properties }: Rule, allowed: readonly string[]): boolean {
+  if (right === "message") return allowed.length > 0;
+  const asked = allowed.flatMap((one) => (covers(one, name) ? [name] : covers(name, one) ? [one] : []));
+  return asked.some((one) => overlap(properties, one));
 }
 
 function isMeant(who: string, { decisions, inquirer, isMember }: Inquiry): boolean {

@@ -5,6 +5,7 @@ import { Answer, AnswerPut, Watchers } from "../../schemas/wire/policy.ts";
 import { type Address, parseAddress, rootOf } from "../core/address.ts";
 import { requireNamePatterns } from "../core/name-pattern.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
+import { Refusal } from "../core/refusal.ts";
 import type { Groups } from "../groups/groups.ts";
 import type { Watchers as WatcherService } from "../watch/watching.ts";
 import { ownAddress } from "./policies.ts";
@@ -62,6 +63,12 @@ export function watcherRoutes(
       const owner = ownAddress(request.caller as Principal, request.params.address);
       const watcher = parseAddress(request.params.watcher);
       const { decision, properties: named } = request.body;
+      if (named && decision !== "allow") {
+        const detail = "belongs to allow: deny and polite are about everything";
+        throw new Refusal("bad-request", "Only what is allowed has properties.", [
+          { pointer: "/properties", detail },
+        ]);
+      }
       const answer = { decision, properties: named && requireNamePatterns(named) };
       const { properties } = await watchers.answer(owner, watcher, answer);
       return { watcher: watcher.text, decision, ...(properties && { properties }) };

@@ -35,6 +35,7 @@ export { type History, openHistory } from "./history.ts";
 export type { HookStanding } from "./hook.ts";
 export { type Hooked, openHooked } from "./hooked.ts";
 export { openHooks } from "./hooks.ts";
+export { endAll } from "./leaving.ts";
 export { openNotices } from "./notices.ts";
 export { type Delivery, toldEvent } from "./session.ts";
 export { openStanding, type Standing } from "./standing.ts";

@@ -166,6 +166,26 @@ describe.each(stages)("who wants to know, on the %s log", (stage) => {
       expect((await lists(alice))[0]).toMatchObject({ watcher: bob.address, state: "active" });
     });
 
+    test("is allowed some of it, and sees no more", async () => {
+      const [alice, bob] = await anAsker();
+      await alice.grants({
+        who: ["authenticated"],
+        properties: ["*"],
+        allow: ["read", "watch"],
+        confirm: true,
+      });
+      await alice.sets("presence", { status: "online" });
+      await answers(alice, bob, { decision: "allow", properties: ["travel"] });
+      expect(await bob.sees(alice, "travel")).toEqual(oslo);
+      expect(await bob.sees(alice, "presence")).toBeUndefined();
+      await answers(alice, bob, { decision: "allow" });
+      expect(await bob.sees(alice, "presence")).toEqual({ status: "online" });
+      for (const decision of ["deny", "polite"]) {
+        const refused = await answers(alice, bob, { decision, properties: ["travel"] });
+        expect([refused.status, refused.body.code]).toEqual([400, "bad-request"]);
+      }
+    });
+
     test("is denied", async () => {
       const [alice, bob, made] = await anAsker();
       await answers(alice, bob, { decision: "deny" });
@@ -192,6 +212,15 @@ describe.each(stages)("who wants to know, on the %s log", (stage) => {
       await alice.sets("travel", rome);
       await bob.hearsNothing();
     });
+  });
+
+  test("whoever ends its account watches nobody any more", async () => {
+    const [alice, bob] = await aPair();
+    const { id } = await bob.subscribes({ target: alice.address, properties: ["travel"] });
+    await alice.hears("watcher.started", { watcher: bob.address, subscription: id });
+    expect((await bob.asks("DELETE", "/v1/me")).status).toBe(204);
+    await alice.hears("watcher.ended", { watcher: bob.address, subscription: id });
+    expect(await lists(alice)).toEqual([]);
   });
 
   test("allowing whom nothing else grants anything grants what was asked, or what is said", async () => {
