@@ -152,15 +152,18 @@ export function openGroups(deps: GroupDeps): Groups {
     async of(who) {
       requireScope(who, "read", "members");
       await follower.caughtUp();
-      return members
-        .around(who.address.text)
-        .filter(({ member }) => member === who.address.text)
-        .map(({ group, standing, timeMs }) => ({
-          group,
-          state: standing === "asking" ? ("pending" as const) : ("member" as const),
-          since: timestamp(timeMs),
-        }))
-        .sort((a, b) => (a.group < b.group ? -1 : 1));
+      return (
+        members
+          .around(who.address.text)
+          // Of a group whose owner has blocked it, it learns nothing more.
+          .filter(({ group, member }) => member === who.address.text && maySee(who, parseAddress(group)))
+          .map(({ group, standing, timeMs }) => ({
+            group,
+            state: standing === "asking" ? ("pending" as const) : ("member" as const),
+            since: timestamp(timeMs),
+          }))
+          .sort((a, b) => (a.group < b.group ? -1 : 1))
+      );
     },
     async leaveAll(account) {
       for (const { group, member } of members.around(account.text)) {

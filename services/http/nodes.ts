@@ -92,6 +92,7 @@ export function nodeRoutes(app: FastifyInstance, { properties, lookups, forwardi
         "bad-lease",
         "bad-name",
         "bad-precondition",
+        "blocked",
         "forbidden",
         "idempotency-mismatch",
         "not-found",

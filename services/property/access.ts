@@ -147,7 +147,9 @@ export function openAccess(
       if (first) throw first;
     },
     requireWrite(who, owner, name) {
-      if (mayWrite(who, owner, name)) return;
+      const verdict = ask({ caller: who, via: "", disclosed: nothingDisclosed }, owner, name, "write");
+      if (verdict.is === "granted") return;
+      if (verdict.is === "blocked") throw refusalOf(verdict);
       throw new Refusal("forbidden", "Only the owner of a node writes to it, and whom the owner lets.");
     },
     mayWrite,

@@ -29,7 +29,6 @@ export interface OwnDeps {
   readonly now: () => number;
   /** Who is behind an e-mail address; undefined while nobody is. */
   readonly whoHas: (email: string) => Promise<Address | undefined>;
-  /** Ends a subscription that cannot go on. */
   readonly end: (subscription: Subscription, reason: "filter-too-slow" | "blocked") => Promise<void>;
   readonly access: Pick<Access, "judge" | "may" | "hasChanged" | "maySeeMembers">;
   readonly foundBy: FoundDeps["foundBy"];
@@ -170,6 +169,7 @@ export class Own {
 
   /** The owner of its target has decided anew. */
   onTurned(watch: Watch, { before, after, member, position }: Turn): void {
+    this.#word.ofBlock(watch, [before, after], position, this.#deps.access);
     const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
     if (kept === undefined) return;
     if (this.#isStanding(kept, watch.target.node, "blocked")) {

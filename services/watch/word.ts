@@ -1,11 +1,14 @@
 // Word: what a reader is told of its own subscriptions, of its watchers, and of the groups that it has to do with.
 // In: what happened. Out: events on the stream. Never: a property; of what is not the reader's to hear, nothing.
 import { memberEvent, type SubscriptionState, subscriptionEvent } from "../core/event.ts";
+import type { Decisions } from "../core/policy.ts";
 import type { MemberTurn } from "../groups/groups.ts";
+import type { Access } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import type { Start } from "./history.ts";
 import type { Stream } from "./stream.ts";
 import type { Ended } from "./subscription-facts.ts";
+import type { Watch } from "./watch.ts";
 import { watcherEvent, watcherOf } from "./watcher-facts.ts";
 
 export interface WordDeps {
@@ -42,6 +45,22 @@ export class Word {
   ofEnd({ id, position, was, why }: Ended): void {
     if (position <= (this.#start.position ?? Number.POSITIVE_INFINITY)) return;
     this.ofSubscription(id, was, "ended", why, String(position));
+  }
+
+  /** To whoever watches for the moment: it was blocked, and is told so. Once the block is lifted it goes on. */
+  ofBlock(
+    { id, noticeId, look, target }: Watch,
+    turns: readonly [before: Decisions, after: Decisions],
+    position: number,
+    access: Pick<Access, "judge">,
+  ): void {
+    if (id !== undefined) return;
+    const names = target.properties.length === 0 ? ["*"] : target.properties;
+    const [was, is] = turns.map((decisions) =>
+      names.some((name) => access.judge(look, target.node, name, "watch", decisions).is === "blocked"),
+    );
+    const { text } = target.node;
+    if (is && !was) this.ofSubscription(noticeId ?? text, text, "ended", "blocked", String(position));
   }
 
   /** To the owner's own streams: who wants to know. */

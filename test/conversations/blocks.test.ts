@@ -214,6 +214,16 @@ describe.each(stages)("blocks on the %s log", (stage) => {
     expect(again).toMatchObject(blocked);
   });
 
+  test("a hard one says so to whoever watches for the moment, and its end goes on where it was", async () => {
+    const [alice, bob] = await aPair();
+    await bob.watches(alice, "travel");
+    await alice.blocks(bob, "hard");
+    await bob.hears("property.removed", { name: "travel" });
+    await bob.hears("subscription.ended", { target: alice.address, reason: "blocked" });
+    await alice.unblocks(bob);
+    await bob.hears("property.changed", { name: "travel", reason: "snapshot" });
+  });
+
   test("a domain and whoever has no token are blocked as well, and a block beats a grant", async () => {
     const [alice, bob] = await aPair();
     await alice.sets("for-sale", { item: "bike" });

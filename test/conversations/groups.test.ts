@@ -77,6 +77,17 @@ describe.each(stages)("groups on the %s log", (stage) => {
       expect((await alice.asks("GET", membersPath(group))).body.joining).toBe("open");
     });
 
+    test("whoever the owner has blocked hears of its groups no more, by its own list neither", async () => {
+      const { alice, bob } = await people("alice", "bob");
+      const group = await aGroup(alice);
+      await lets(alice, group, bob);
+      const mine = async (): Promise<Data[]> => (await bob.asks("GET", "/v1/me/groups")).body.groups;
+      await alice.blocks(bob);
+      expect(await mine()).toEqual([]);
+      await alice.unblocks(bob);
+      expect(await mine()).toMatchObject([{ group, state: "member" }]);
+    });
+
     test("by approval one asks, the owner hears of it and lets it in", async () => {
       const { alice, bob, carol } = await people("alice", "bob", "carol");
       const group = await aGroup(alice, "approval");
