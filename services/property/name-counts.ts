@@ -19,7 +19,8 @@ export interface Room extends Disposable {
 }
 
 export interface NameCounts extends Disposable {
-  roomAt(node: Address): Soon<Room>;
+  /** @param leaving names whose places are free once the others are there */
+  roomAt(node: Address, leaving?: readonly string[]): Soon<Room>;
 }
 
 const propertiesMax = 500;
@@ -106,7 +107,8 @@ export function openNameCounts(log: Log, follower: Follower, { stands }: Pick<Le
     }
   }
 
-  function openRoom({ tokens: present, reserved }: Counted): Room {
+  function openRoom({ tokens: present, reserved }: Counted, leaving: readonly string[]): Room {
+    const places = new Set(leaving.map(escapeToken));
     const held = new Set<string>();
     return {
       require(name) {
@@ -118,6 +120,7 @@ export function openNameCounts(log: Log, follower: Follower, { stands }: Pick<Le
         }
         let total = present.size;
         for (const other of reserved.keys()) if (!present.has(other)) total++;
+        for (const place of places) if (present.has(place)) total--;
         if (total > propertiesMax)
           throw new Refusal("too-many-properties", `The node holds ${present.size} properties.`);
       },
@@ -135,7 +138,7 @@ export function openNameCounts(log: Log, follower: Follower, { stands }: Pick<Le
   }
 
   return {
-    roomAt: (node) => after(counted(node), openRoom),
+    roomAt: (node, leaving = []) => after(counted(node), (entry) => openRoom(entry, leaving)),
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
 }

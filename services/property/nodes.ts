@@ -43,7 +43,7 @@ export function openNodes(deps: NodeDeps): NodeService {
   async function create(address: Address, kind: NodeKind, joining?: Joining): Promise<{ created: boolean }> {
     const subject = subjectOf(address, "node");
     const parent = address.path.length === 0 ? undefined : subjectOf(parentOf(address), "node");
-    const { outcome } = await changes.change({
+    const { outcome, first } = await changes.change({
       writes: [subject],
       reads: parent ? [parent] : [],
       decide: (known) => {
@@ -52,6 +52,8 @@ export function openNodes(deps: NodeDeps): NodeService {
         }
         const fact = known.get(subject);
         const present = fact && nodeOf(fact);
+        if (parent === undefined && present && present.nodeKind !== kind)
+          throw new Refusal("forbidden", "An account's own node keeps the kind that it was made with.");
         const isSame = joining === undefined || joining === present?.joining;
         if (present?.nodeKind === kind && isSame) return { appends: [], outcome: false };
         const joins = kind === "group" ? (joining ?? present?.joining) : undefined;
@@ -64,7 +66,16 @@ export function openNodes(deps: NodeDeps): NodeService {
         return { appends: [append], outcome: present === undefined };
       },
     });
+    if (parent && first > 0) await undoUnlessUnder(parent, address, first);
     return { created: outcome };
+  }
+
+  /** The parent may have been deleted while this was on its way: then what is under it goes as well. */
+  async function undoUnlessUnder(parent: string, address: Address, position: number): Promise<void> {
+    await follower.known(position);
+    if (isLiveNode(await heads.get(parent))) return;
+    await remove(address);
+    throw new Refusal("no-parent", `There is no node ${parentOf(address).text} any more.`);
   }
 
   async function remove(address: Address): Promise<void> {

@@ -81,12 +81,13 @@ export function openWriter(deps: WriterDeps): Writer {
     node: Address,
     touches: readonly Touch[],
     terms: Terms,
+    leaving?: readonly PropertyName[],
   ): Promise<ChangeAnswer> {
     const { condition, once } = terms;
     const nodeSubject = subjectOf(node, "node");
     const onceAt = once && onceSubject(who.address, once);
     const writes = touches.map((touch) => touch.subject);
-    using room = await counts.roomAt(node);
+    using room = await counts.roomAt(node, leaving);
 
     function decide(known: Known): Decision<{ answer: ChangeAnswer; replayed: boolean }> {
       const record = onceAt && known.get(onceAt);
@@ -226,7 +227,7 @@ export function openWriter(deps: WriterDeps): Writer {
         }
         touches.push(removeTouch(who, node, name, { cause: terms.cause }));
       }
-      return await apply(who, node, touches, terms);
+      return await apply(who, node, touches, terms, remove);
     },
     async remove(who, node, name, view, terms = {}) {
       access.requireWrite(who, node, name);

@@ -1,5 +1,7 @@
 // Accounts and tokens: who one is, how far a token reaches, and what remains when it is over.
+
 import { describe, expect, test } from "vitest";
+import type { Log } from "../../services/store/log.ts";
 import { type Answer, at, aWorld, type Data, nodePath, type Person, propertyPath, stages } from "./world.ts";
 
 const oslo = { city: "Oslo" };
@@ -240,9 +242,45 @@ describe.each(stages)("accounts on the %s log", (stage) => {
     );
   });
 
+  test("an account's own node keeps its kind", async () => {
+    const alice = await world.registers("alice");
+    const put = (kind: string) => alice.asks("PUT", nodePath(alice.address), { body: { kind } });
+    expect(await put("group")).toMatchObject({ status: 403, body: { code: "forbidden" } });
+    expect((await put("person")).status).toBe(200);
+  });
+
   test("the operator's token is for the operator's routes", async () => {
     const { operator } = world;
     expect(await operator.asks("GET", "/v1/me")).toMatchObject({ status: 403, body: { code: "forbidden" } });
     expect((await operator.asks("GET", "/v1/types")).status).toBe(200);
+  });
+});
+
+describe("a node that is deleted while something is made under it", () => {
+  const arrived = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const through = (log: Log): Log => ({
+    ...log,
+    async append(facts) {
+      if (facts.some(({ subject }) => subject.includes("bell.node."))) {
+        arrived.resolve();
+        await held.promise;
+      }
+      return await log.append(facts);
+    },
+  });
+  const world = aWorld("memory", { through });
+
+  test("takes it along", async () => {
+    const alice = await world.registers("alice");
+    const bike = `${alice.address}/bike`;
+    await alice.creates(bike);
+    const made = alice.asks("PUT", nodePath(`${bike}/bell`), { body: { kind: "thing" } });
+    await arrived.promise;
+    expect((await alice.asks("DELETE", nodePath(bike))).status).toBe(204);
+    held.resolve();
+    expect(await made).toMatchObject({ status: 409, body: { code: "no-parent" } });
+    await alice.creates(bike);
+    expect((await alice.asks("GET", nodePath(`${bike}/bell`))).status).toBe(404);
   });
 });

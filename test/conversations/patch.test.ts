@@ -172,6 +172,18 @@ describe.each(stages)("patches on the %s log", (stage) => {
     expect(await bob.hearsMany(5)).toHaveLength(5);
   });
 
+  test("on a full node one takes another's place", async () => {
+    const alice = await world.registers("alice");
+    const full = Object.fromEntries(Array.from({ length: 500 }, (_, n) => [`n${n}`, { value: n }]));
+    await alice.patches({ set: full });
+    await expect(alice.sets("other", 1)).rejects.toMatchObject({ code: "too-many-properties" });
+    await alice.patches({ set: { other: { value: 1 } }, remove: ["n0"] });
+    const two = { set: { a: { value: 1 }, b: { value: 1 } }, remove: ["n1", "n0"] };
+    await expect(alice.patches(two)).rejects.toMatchObject({ code: "too-many-properties" });
+    expect(await alice.sees(alice, "other")).toBe(1);
+    expect(await alice.sees(alice, "n1")).toBe(1);
+  });
+
   test("somebody else's node is not patched, whether it exists or not", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");
