@@ -5,7 +5,9 @@ import { MessagePost, NodePatch, PropertyPut } from "./shapes.ts";
 import { SubscriptionPost } from "./subscriptions.ts";
 
 const closed = { additionalProperties: false } as const;
-const id = Type.Union([Type.Integer(), Type.String({ maxLength: 64 })]);
+/** A larger number would come back as another one (RFC 8259 §6). */
+const number = Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER });
+const id = Type.Union([number, Type.String({ maxLength: 64 })]);
 const node = Type.String({ description: "An address." });
 const name = Type.String({ description: "A property's name." });
 const { value, lease, view } = PropertyPut.properties;

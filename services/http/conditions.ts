@@ -7,7 +7,7 @@ import type { Cause, Condition, OnceKey, Terms } from "../property/properties.ts
 const tracePattern = /^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
 /** How many agents reacted to each other before this request. */
 const hopsPattern = /^\d{1,3}$/;
-const entityTag = /^"(\d{1,15})"$/;
+const entityTag = /^"([1-9]\d{0,14})"$/;
 
 /** `If-Match: "17"` or `*`; `If-None-Match: *`; `Idempotency-Key`. */
 export function termsOf(request: FastifyRequest): Terms {
@@ -36,10 +36,10 @@ function conditionOf({ headers }: FastifyRequest): Condition | undefined {
   }
   if (match === undefined) return undefined;
   if (match.trim() === "*") return { revision: "any" };
-  const revision = Number(entityTag.exec(match.trim())?.[1]);
-  if (!(revision > 0))
+  const [, revision] = entityTag.exec(match.trim()) ?? [];
+  if (revision === undefined)
     throw new Refusal("bad-precondition", 'If-Match takes one revision in quotes, such as "17", or *.');
-  return { revision };
+  return { revision: Number(revision) };
 }
 
 export function onceOf(request: FastifyRequest): OnceKey | undefined {

@@ -1,6 +1,7 @@
 // /v1/subscriptions/{id}/attempts and …/replay: what became of a webhook's deliveries, and once more from a cursor.
 // In: HTTP requests. Out: calls to deliveries, answers. Never: a body that was sent, or a secret.
 import type { FastifyInstance } from "fastify";
+import { Type } from "typebox";
 import { Attempts, Replay } from "../../schemas/wire/subscriptions.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Deliveries, Subscriptions } from "../watch/watching.ts";
@@ -34,7 +35,7 @@ export function deliveryRoutes(app: FastifyInstance, { subscriptions, deliveries
     },
   );
 
-  app.post<{ Params: { id: string }; Body: Replay }>(
+  app.post<{ Params: { id: string }; Body: Replay | null }>(
     "/v1/subscriptions/:id/replay",
     describe({
       id: "replay",
@@ -44,13 +45,13 @@ export function deliveryRoutes(app: FastifyInstance, { subscriptions, deliveries
       tag,
       access: "account",
       params,
-      body: Replay,
+      body: Type.Union([Replay, Type.Null()]),
       answers: { 204: { description: "It begins again.", schema: null } },
       refusals: ["bad-cursor", "not-found", "storage-full"],
     }),
     async (request, reply) => {
       const one = await subscriptions.hooked(request.caller as Principal, request.params.id);
-      await deliveries.replay(one, request.body.after);
+      await deliveries.replay(one, request.body?.after);
       return reply.code(204).send();
     },
   );

@@ -4,6 +4,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import { frames } from "../../schemas/wire/frames.ts";
 import { parseAddress, parsePropertyName } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
+import { requireNamePatterns } from "../core/name-pattern.ts";
 import type { Caller, Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Messages } from "../messages/messages.ts";
@@ -40,6 +41,14 @@ export function openOperations(
   const shapes = new Map<string, Validator>();
   for (const [op, schema] of Object.entries(frames)) shapes.set(op, whenAsked(ajv, schema));
 
+  async function disclosedBy(
+    caller: Caller,
+    reveal: readonly string[] | undefined,
+  ): Promise<ReadonlyMap<string, Json> | undefined> {
+    const named = requireNamePatterns(reveal ?? []);
+    return caller && reveal ? await reader.own(caller, named) : undefined;
+  }
+
   const operations: Record<
     string,
     (fields: Fields, caller: Caller, watcher: Watcher, ip: Asker["ip"]) => Promise<unknown>
@@ -47,7 +56,7 @@ export function openOperations(
     async watch({ id, op, after, reveal, ...fields }, caller, watcher, ip) {
       if (watcher.size >= watchesMax)
         throw new Refusal("too-many-subscriptions", "This socket watches as much as it may.");
-      const disclosed = caller && reveal ? await reader.own(caller, reveal) : undefined;
+      const disclosed = await disclosedBy(caller, reveal);
       const wish = { ...parseWatchWish(fields), disclosed };
       if ("query" in wish.whom)
         throw new Refusal("bad-request", "A standing query is kept: POST /v1/subscriptions with `query`.");
@@ -76,7 +85,7 @@ export function openOperations(
     async send(frame, caller) {
       const { id, op, to, reveal, idempotencyKey, ...fields } = frame;
       const who = known(caller);
-      const disclosed = reveal ? await reader.own(who, reveal) : undefined;
+      const disclosed = await disclosedBy(who, reveal);
       const { once } = termsOf(frame);
       return await messages.send(who, parseAddress(to), fields, { once, disclosed });
     },

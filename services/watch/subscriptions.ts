@@ -1,9 +1,11 @@
 // Subscriptions: standing wishes of watchers, as facts under the watcher's own node.
 // In: principals' wishes, the feed. Out: facts, shapes, and the end of each lease at its time. Never: a wish that one watcher shows to another.
+
 import { randomBytes } from "node:crypto";
 import { type Address, rootOf } from "../core/address.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
 import type { Json } from "../core/json.ts";
+import { requireNamePatterns } from "../core/name-pattern.ts";
 import type { Principal } from "../core/principal.ts";
 import type { QueryText } from "../core/query-target.ts";
 import { Refusal } from "../core/refusal.ts";
@@ -150,7 +152,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     if (count >= subscriptionsMax) {
       throw new Refusal("too-many-subscriptions", `You hold ${count} subscriptions; end some of them.`);
     }
-    const disclosed = await own(who, wish.reveal ?? []);
+    const disclosed = await own(who, requireNamePatterns(wish.reveal ?? []));
     await standing.requireOpen({ whom, properties }, { caller: who, via: "", disclosed });
     const wire: Wire = { target, properties, depth, at: Math.floor(now()) };
     if (filter) wire.filter = filter.text;

@@ -111,6 +111,7 @@ describe.each(stages)("subscriptions on the %s log", (stage) => {
         [{ target, properties: "travel" }, 400, "bad-request"],
         [{ target, properties: ["Travel"] }, 400, "bad-name"],
         [{ target, properties: [""] }, 400, "bad-name"],
+        [{ target, reveal: ["Not A Name"] }, 400, "bad-name"],
         [{ target, depth: "2" }, 400, "bad-request"],
         [{ target, depth: 1 }, 400, "bad-request"],
         [{ target: "nobody" }, 400, "bad-address"],

@@ -47,8 +47,8 @@ async function attempts(who: Person, id: string): Promise<Data[]> {
 }
 
 async function replays(who: Person, id: string, after?: string): Promise<number> {
-  const body = after === undefined ? {} : { after };
-  return (await who.asks("POST", `${path(id)}/replay`, { body })).status;
+  const wish = after === undefined ? {} : { body: { after } };
+  return (await who.asks("POST", `${path(id)}/replay`, wish)).status;
 }
 
 const toldOf =
