@@ -138,3 +138,14 @@ function stringObject(members: Record<string, string>, required: boolean): objec
     ? { type: "object", properties, required: Object.keys(members) }
     : { type: "object", properties };
 }
+
+/** The methods of the route that stands at this path, parameters filled in. */
+export function methodsAt(routes: ReadonlyMap<string, ReadonlySet<string>>, path: string): string[] {
+  const segments = path.split("/");
+  for (const [pattern, methods] of routes) {
+    const wanted = pattern.split("/");
+    const fits = wanted.every((want, index) => want.startsWith(":") || want === segments[index]);
+    if (fits && wanted.length === segments.length) return [...methods].sort();
+  }
+  return [];
+}

@@ -42,12 +42,14 @@ import { freeLookups, type Lookups, openLookups } from "./lookups.ts";
 import { messageRoutes } from "./messages.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { openApi } from "./openapi.ts";
+import { shareWith } from "./origins.ts";
 import { policyRoutes } from "./policies.ts";
 import { pollRoutes } from "./poll.ts";
 import { handleError, sendProblem } from "./problem.ts";
 import { propertyRoutes } from "./properties.ts";
 import { type Limits, noQuotas, openQuotas, type Quotas } from "./quotas.ts";
 import { rosterRoutes } from "./roster.ts";
+import { methodsAt } from "./route.ts";
 import { socketRoutes } from "./socket.ts";
 import { watchStalls } from "./stalls.ts";
 import { openStreams } from "./streams.ts";
@@ -125,6 +127,8 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   app.setValidatorCompiler(ajvCompiler());
   app.setSerializerCompiler(() => (body) => JSON.stringify(body));
   parseStrictly(app);
+  // Before anything can be refused: pages are to read why.
+  await shareWith(app, deps.origins);
   const streams = openStreams(deps.accounts);
   const stalls = watchStalls(deps.metrics);
   const closing = new AbortController();
@@ -286,15 +290,4 @@ function decode(utf8: { decode(bytes: Buffer): string }, body: Buffer): string {
     // The decoder only says that it failed, which is all that the caller needs to know.
     throw new Refusal("bad-json", "The body is not UTF-8.");
   }
-}
-
-/** The methods of the route that stands at this path, parameters filled in. */
-function methodsAt(routes: ReadonlyMap<string, ReadonlySet<string>>, path: string): string[] {
-  const segments = path.split("/");
-  for (const [pattern, methods] of routes) {
-    const wanted = pattern.split("/");
-    const fits = wanted.every((want, index) => want.startsWith(":") || want === segments[index]);
-    if (fits && wanted.length === segments.length) return [...methods].sort();
-  }
-  return [];
 }

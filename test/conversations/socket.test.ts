@@ -2,7 +2,7 @@
 import { connect, type Socket as TcpSocket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Dialling, openSocket, type Socket, type Told } from "./socket.ts";
-import { aWorld, type Data, type Person, stages } from "./world.ts";
+import { aWorld, type Data, type Person, propertyPath, stages } from "./world.ts";
 
 const oslo = { city: "Oslo" };
 const rome = { city: "Rome" };
@@ -558,6 +558,43 @@ describe("origins that the operator listed", () => {
       const dialling = openSocket(world.url, { token: alice.token, headers: { origin } });
       await expect(dialling).rejects.toMatchObject({ status: 403, code: "origin-refused" });
     }
+  });
+
+  test("may ask and read whatever the answer is, others may not", async () => {
+    const alice = await world.registers("alice");
+    const path = propertyPath(alice.address, "travel");
+    const allowed = async (origin: string, method: string, at: string, more = {}): Promise<unknown> => {
+      const { status, headers } = await alice
+        .with(undefined)
+        .asks(method, at, { headers: { origin, ...more } });
+      return [
+        status,
+        headers.get("access-control-allow-origin"),
+        headers.get("access-control-allow-methods"),
+      ];
+    };
+    const preflight = {
+      "access-control-request-method": "PUT",
+      "access-control-request-headers": "authorization,content-type,if-match",
+    };
+    const methods = "GET, HEAD, POST, PUT, PATCH, DELETE";
+    const origin = "https://a.example";
+    expect(await allowed(origin, "OPTIONS", path, preflight)).toEqual([204, origin, methods]);
+    expect(await allowed(origin, "GET", path)).toEqual([404, origin, null]);
+    expect(await allowed(origin, "PUT", path)).toEqual([401, origin, null]);
+    expect(await allowed(origin, "GET", "/v1/events")).toEqual([401, origin, null]);
+    expect(await allowed("https://c.example", "GET", path)).toEqual([404, null, null]);
+  });
+
+  test("read streams from there", async () => {
+    const alice = await world.registers("alice");
+    const controller = new AbortController();
+    const { headers } = await fetch(`${world.url}/v1/events?watch=${alice.address}`, {
+      headers: { origin: "https://a.example", authorization: `Bearer ${alice.token}` },
+      signal: controller.signal,
+    });
+    expect(headers.get("access-control-allow-origin")).toBe("https://a.example");
+    controller.abort();
   });
 });
 
