@@ -19,6 +19,8 @@ export interface Room extends Disposable {
 }
 
 export interface NameCounts extends Disposable {
+  /** Whether somebody has lately asked for room at this node. */
+  knows(node: Address): boolean;
   /** @param leaving names whose places are free once the others are there */
   roomAt(node: Address, leaving?: readonly string[]): Soon<Room>;
 }
@@ -138,6 +140,7 @@ export function openNameCounts(log: Log, follower: Follower, { stands }: Pick<Le
   }
 
   return {
+    knows: (node) => nodes.has(nodeKey(node)),
     roomAt: (node, leaving = []) => after(counted(node), (entry) => openRoom(entry, leaving)),
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };

@@ -8,12 +8,12 @@ import { nodeOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
-import { factsOfTree, placeOf, subjectOf } from "../store/subjects.ts";
+import { factsOfNode, factsOfTree, placeOf, subjectOf } from "../store/subjects.ts";
 import { isLive, isLiveNode, tombstones } from "./appends.ts";
 import type { Changes } from "./change.ts";
 import type { Leases } from "./leases.ts";
 
-export interface NodeService {
+export interface NodeService extends Disposable {
   /** @param joining how others become members of a group; as before, if absent. @throws Refusal `no-parent` */
   create(address: Address, kind: NodeKind, joining?: Joining): Promise<{ created: boolean }>;
   /** The node, its properties and all nodes under it; nothing happens where there is none. */
@@ -26,11 +26,14 @@ export interface NodeService {
 export interface NodeDeps {
   readonly log: Log;
   readonly heads: Heads;
-  readonly follower: Pick<Follower, "known">;
+  readonly follower: Pick<Follower, "known" | "listen">;
   readonly changes: Changes;
   readonly leases: Pick<Leases, "stands">;
+  /** Whether this broker has written to the node lately. */
+  readonly writesTo: (node: Address) => boolean;
   readonly now: () => number;
   readonly keeper: string;
+  readonly onTrouble: (message: string) => void;
 }
 
 /** Facts of a tree that are removed in one append; the server takes 1,000. */
@@ -38,7 +41,18 @@ const removedAtOnce = 500;
 const removalRoundsMax = 100;
 
 export function openNodes(deps: NodeDeps): NodeService {
-  const { log, heads, follower, changes, leases, now, keeper } = deps;
+  const { log, heads, follower, changes, leases, writesTo, now, keeper, onTrouble } = deps;
+  const listening = follower.listen({
+    take(fact) {
+      if (!fact.subject.includes(".node.") || isLiveNode(fact)) return;
+      const { address } = placeOf(fact.subject);
+      if (!writesTo(address)) return;
+      // What this broker wrote in between did not know of it.
+      clear(address, fact.position).catch((error: Error) =>
+        onTrouble(`a deleted node still holds properties: ${error.message}`),
+      );
+    },
+  });
 
   async function create(address: Address, kind: NodeKind, joining?: Joining): Promise<{ created: boolean }> {
     const subject = subjectOf(address, "node");
@@ -66,8 +80,31 @@ export function openNodes(deps: NodeDeps): NodeService {
         return { appends: [append], outcome: present === undefined };
       },
     });
+    if (outcome) await clear(address, 0, first);
     if (parent && first > 0) await undoUnlessUnder(parent, address, first);
     return { created: outcome };
+  }
+
+  /** Ends what was written between the end of a node and its next beginning, by brokers that had yet to hear of the end. */
+  async function clear(address: Address, after: number, before?: number): Promise<void> {
+    const nodeSubject = subjectOf(address, "node");
+    for (let round = 0; round < removalRoundsMax; round++) {
+      const { facts, position } = await log.snapshot([nodeSubject, factsOfNode(address, "property")]);
+      await follower.known(position);
+      const node = facts.find(({ subject }) => subject === nodeSubject);
+      const until = before ?? (isLiveNode(node) ? (node?.position ?? 0) : Number.POSITIVE_INFINITY);
+      const left = facts
+        .filter((fact) => fact !== node && fact.position > after && fact.position < until)
+        .map((fact) => leases.stands(fact, position))
+        .filter(isLive);
+      if (left.length === 0) return;
+      try {
+        await heads.append(tombstones(new Map(left.map((fact) => [fact.subject, fact])), keeper));
+      } catch (error) {
+        if (!(error instanceof Conflict)) throw error;
+      }
+    }
+    throw new LogUnavailable("others kept writing under the node");
   }
 
   /** The parent may have been deleted while this was on its way: then what is under it goes as well. */
@@ -107,6 +144,7 @@ export function openNodes(deps: NodeDeps): NodeService {
     create,
     remove,
     exists: async (address) => isLiveNode(await heads.get(subjectOf(address, "node"))),
+    [Symbol.dispose]: () => listening[Symbol.dispose](),
     existsInStore: async (address) => isLiveNode(await heads.refresh(subjectOf(address, "node"))),
   };
 }

@@ -102,7 +102,17 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     onEnded: onLeaseEnded,
   });
   const counts = openNameCounts(log, follower, leases);
-  const nodes = openNodes({ log, heads, follower, changes, leases, now, keeper });
+  const nodes = openNodes({
+    log,
+    heads,
+    follower,
+    changes,
+    leases,
+    writesTo: counts.knows,
+    now,
+    keeper,
+    onTrouble,
+  });
   const access = openAccess(book, types.visibilities, members);
   const reader = openReader({ log, follower, leases, access, witness, now });
   const writer = openWriter({ changes, heads, leases, types, counts, access, now, keeper });
@@ -120,6 +130,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
     async [Symbol.asyncDispose]() {
       leases[Symbol.dispose]();
       counts[Symbol.dispose]();
+      nodes[Symbol.dispose]();
       await types[Symbol.asyncDispose]();
     },
   };

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import type { Log } from "../../services/store/log.ts";
+import { until } from "../store/embedded.ts";
 import { type Answer, at, aWorld, type Data, nodePath, type Person, propertyPath, stages } from "./world.ts";
 
 const oslo = { city: "Oslo" };
@@ -259,7 +260,21 @@ describe.each(stages)("accounts on the %s log", (stage) => {
 describe("a node that is deleted while something is made under it", () => {
   const arrived = Promise.withResolvers<void>();
   const held = Promise.withResolvers<void>();
+  let late: PromiseWithResolvers<void> | undefined;
+  let facts: Log | undefined;
+  /** The same facts for a broker whose feed waits, and leaves out what was written over since. */
+  const slow = (log = facts as Log): Log => ({
+    ...log,
+    async *feed(after, signal) {
+      for await (const some of log.feed(after, signal)) {
+        await late?.promise;
+        const last = await Promise.all(some.map(({ subject }) => log.last(subject)));
+        yield some.filter(({ position }, index) => last[index]?.position === position);
+      }
+    },
+  });
   const through = (log: Log): Log => ({
+    ...(facts ??= log),
     ...log,
     async append(facts) {
       if (facts.some(({ subject }) => subject.includes("bell.node."))) {
@@ -283,4 +298,27 @@ describe("a node that is deleted while something is made under it", () => {
     await alice.creates(bike);
     expect((await alice.asks("GET", nodePath(`${bike}/bell`))).status).toBe(404);
   });
+
+  test.each(["for good", "and made anew"])(
+    "takes along what a broker writes that has yet to hear of it, %s",
+    async (how) => {
+      const alice = await world.registers("alice");
+      const there = (await world.neighbour({ facts: slow() })).with(alice.token);
+      const boat = `${alice.address}/boat`;
+      await alice.creates(boat);
+      const put = async (name: string): Promise<number> =>
+        (await there.asks("PUT", propertyPath(boat, name), { body: { value: how } })).status;
+      expect(await put("speed")).toBe(201);
+      late = Promise.withResolvers();
+      expect((await alice.asks("DELETE", nodePath(boat))).status).toBe(204);
+      expect(await put("course")).toBe(201);
+      if (how === "and made anew") await alice.creates(boat);
+      late.resolve();
+      await until("it to go with its node", async () => (await alice.sees(boat, "course")) === undefined);
+      await alice.creates(boat);
+      expect((await alice.reads(boat)).properties).toEqual({});
+      await until("the other one to know", async () => (await put("speed")) === 201);
+      expect(await alice.sees(boat, "speed")).toBe(how);
+    },
+  );
 });
