@@ -37,7 +37,8 @@ export const crowdLimits: CrowdLimits = {
 };
 
 const triesMax = 20;
-const retryDelayMs = 5;
+const refusedDelayMs = 5;
+const awayDelayMs = 250;
 
 export interface CrowdDeps {
   readonly domain: string;
@@ -91,8 +92,9 @@ export function openCrowds({ domain, limits, log, heads, now, collect }: CrowdDe
       }
       const endsMs = endings.at(-1)?.dueMs ?? 0;
       await until(endsMs);
-      if (closed || !endings.some((one) => one.carries(crowd))) return;
-      await end(crowd, endsMs);
+      const isCarried = (): boolean => endings.some((one) => one.carries(crowd));
+      if (closed || !isCarried()) return;
+      await end(crowd, endsMs, isCarried);
       hasEnded = true;
     } catch {
       // Whatever the reason is, each by itself meets it again, or does not.
@@ -102,15 +104,18 @@ export function openCrowds({ domain, limits, log, heads, now, collect }: CrowdDe
     }
   }
 
-  /** Nobody else ends it: but while others leave it at that moment, a cluster refuses its end for nothing. */
-  async function end(crowd: string, endsMs: number): Promise<void> {
+  /**
+   * Nobody else ends it: but while others leave it at that moment, a cluster refuses its end for nothing; and one by one
+   * they would take longer than a store that is away for a moment.
+   */
+  async function end(crowd: string, endsMs: number, isCarried: () => boolean): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
         await log.append([crowdEndAppend(domain, crowd, endsMs)]);
         return;
       } catch (error) {
-        if (!(error instanceof Conflict) || tries === triesMax) throw error;
-        await until(now() + retryDelayMs);
+        if (tries === triesMax || closed || !isCarried()) throw error;
+        await until(now() + (error instanceof Conflict ? refusedDelayMs : awayDelayMs));
       }
     }
   }
