@@ -252,6 +252,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onRun,
     onTrouble,
     paths: options.agentPaths ?? [],
+    allowPrivate: options.webhookAllowPrivate ?? false,
     agentLimits: options.agentLimits,
   });
 

@@ -1,8 +1,9 @@
 // Mailer: sends what happens as e-mail.
 // In: messages to its owner, notices, changes of what it is told to follow. Out: one letter each, by SMTP (RFC 5321). Never: a
-// word of a letter in a log. It reaches the mail server by itself: `smtp` tells the owner so, and nothing guards it.
+// word of a letter in a log, or of the server's either. It reaches the mail server by itself: `smtp` tells the owner so.
 import { createTransport } from "nodemailer";
 import { type AgentEvent, defineAgent, message, property, Type, watcher } from "../agent.ts";
+import { mailServerOf } from "../mail-server.ts";
 
 const address = Type.String({ maxLength: 254, pattern: "^[^\\s@<>]+@[^\\s@<>]+$" });
 const timeouts = {
@@ -18,7 +19,11 @@ export default defineAgent({
   version: "1.0.0",
   description: "Sends you e-mail: your messages, who wants to know of you, and what changes elsewhere.",
   config: Type.Object({
-    smtp: Type.String({ pattern: "^smtps?://", description: "smtp://user:password@host:port, or smtps://" }),
+    smtp: Type.String({
+      pattern: "^smtps?://[^/?#]+/?$",
+      maxLength: 1024,
+      description: "smtp://user:password@host:port, or smtps://",
+    }),
     from: address,
     to: address,
     follow: Type.Array(Type.String(), { default: [], maxItems: 100, description: "Addresses." }),
@@ -33,7 +38,13 @@ export default defineAgent({
     // The same letter has the same name, so that mailboxes know it again where it went out and nobody heard that it did.
     const messageId = `<${encodeURIComponent(event.id)}@${from.split("@")[1]}>`;
     await ctx.step("mail", async () => {
-      const transport = createTransport({ ...timeouts, url: smtp });
+      const server = await mailServerOf(smtp);
+      const transport = createTransport({
+        ...timeouts,
+        ...server,
+        disableFileAccess: true,
+        disableUrlAccess: true,
+      });
       ctx.signal.addEventListener("abort", () => transport.close());
       try {
         await transport.sendMail({
@@ -43,6 +54,10 @@ export default defineAgent({
           ...letter,
           headers: { "auto-submitted": "auto-generated" },
         });
+      } catch (error) {
+        // Whatever answered there is quoted to nobody: it may be no mail server.
+        const { code = "", responseCode = "" } = error as { code?: string; responseCode?: number };
+        throw new Error(`the letter was not taken: ${code} ${responseCode}`.trim());
       } finally {
         transport.close();
       }

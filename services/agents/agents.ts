@@ -46,6 +46,8 @@ export interface AgentsDeps extends Omit<HostingDeps, "records" | "catalog" | "t
   readonly nodes: Pick<NodeService, "create" | "remove">;
   /** Folders and files of agents besides those that are shipped. */
   readonly paths: readonly string[];
+  /** Whether agents may reach loopback and private addresses as well. */
+  readonly allowPrivate: boolean;
   /** Others than usual, for tests. */
   readonly agentLimits?: AgentLimits | undefined;
 }
@@ -64,7 +66,7 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
   const { thread: limits = usualThreadLimits, backoffMs } = agentLimits;
   const follower = follow(log, await log.end());
   const records = await openRecords({ domain, log, follower, heads: openHeads(log, headsMax, now) });
-  const threads = openThreads(limits, deps.onTrouble);
+  const threads = openThreads(limits, deps.onTrouble, !deps.allowPrivate);
   const catalog = openCatalog(deps.paths, threads);
   const hosting = openHosting({ ...deps, records, catalog, threads, backoffMs });
   const division = deps.work.divide("agent", hosting.work);

@@ -64,13 +64,18 @@ const processFile = fileURLToPath(new URL("./threads-process.ts", import.meta.ur
 const lastWordsMax = 2_000;
 const deaf: Listener = { hear: () => undefined, gone: () => undefined };
 
-export function openThreads(limits: ThreadLimits, onTrouble: (message: string) => void): Threads {
+/** @param isPublicOnly whether agents are to reach public addresses alone */
+export function openThreads(
+  limits: ThreadLimits,
+  onTrouble: (message: string) => void,
+  isPublicOnly = true,
+): Threads {
   let shared: Process | undefined;
   let count = 0;
   const processes = new Set<Process>();
 
   function begin(isShared: boolean): Process {
-    const begun = openProcess(isShared, limits.niceness, (why) => {
+    const begun = openProcess(isShared, limits.niceness, isPublicOnly, (why) => {
       processes.delete(begun);
       if (shared === begun) shared = undefined;
       onTrouble(`the process of agents has ended: ${why}`);
@@ -134,10 +139,15 @@ interface Process extends AsyncDisposable {
 }
 
 /** @param fallen called when it has ended by itself */
-function openProcess(isShared: boolean, niceness: number, fallen: (why: string) => void): Process {
+function openProcess(
+  isShared: boolean,
+  niceness: number,
+  isPublicOnly: boolean,
+  fallen: (why: string) => void,
+): Process {
   const listeners = new Map<number, Listener>();
   const child = fork(processFile, [String(niceness)], {
-    env: {},
+    env: isPublicOnly ? { TIDINGS_PUBLIC_ONLY: "1" } : {},
     execArgv: [],
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });

@@ -1,6 +1,7 @@
 // The mailer, against a real SMTP server on this machine.
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { testAgent } from "../../agents/agent.ts";
+import { mailServerOf } from "../../agents/mail-server.ts";
 import mailer from "../../agents/shipped/mailer.ts";
 import { openMailbox } from "../conversations/mailbox.ts";
 
@@ -52,9 +53,33 @@ it("fails where the server refuses, and sends it when the event is told again", 
   const test = testAgent(mailer, { config });
   mailbox.refuses(1, 451);
   await expect(test.emit({ type: "message.received", message: { content: "Late" } })).rejects.toThrow(
-    /not now/,
+    /not taken: EENVELOPE 451|not taken: \w+ 451/,
   );
   await test.redeliver();
   expect(mailbox.letters(to)).toHaveLength(1);
   expect(JSON.stringify(test.effects)).not.toContain("Late");
+});
+
+it.each([
+  "smtp://x/?sendmail=true&path=/bin/sh&args=-c&args=touch%20/tmp/x",
+  "smtp://localhost:25/path",
+  "smtp://localhost:25#hash",
+  "smtp://localhost?proxy=http://127.0.0.1:1",
+])("takes nothing but a server from %s", async (smtp) => {
+  const config = { smtp, from: "tidings@example.org", to };
+  expect(() => testAgent(mailer, { config })).toThrow(/config|smtp/);
+  await expect(mailServerOf(smtp)).rejects.toThrow(/nothing after the port/);
+});
+
+it("reaches no private address where its host has ruled that out", async () => {
+  vi.stubEnv("TIDINGS_PUBLIC_ONLY", "1");
+  for (const host of ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254", "[::ffff:7f00:1]"]) {
+    await expect(mailServerOf(`smtp://${host}:25`), host).rejects.toThrow(/not public/);
+  }
+  expect(await mailServerOf("smtp://me:a%40b@192.0.43.8")).toMatchObject({
+    host: "192.0.43.8",
+    port: 587,
+    auth: { user: "me", pass: "a@b" },
+  });
+  vi.unstubAllEnvs();
 });
