@@ -88,17 +88,25 @@ export function openEgress({
     const against = objection(wish.url);
     if (against) throw new NoAnswer("not-allowed", `the URL ${against}`);
     const over = new AbortController();
-    const timer = setTimeout(() => over.abort(), wish.timeoutMs);
-    const signal = wish.signal ? AbortSignal.any([wish.signal, over.signal]) : over.signal;
+    let isOver = false;
+    const timer = setTimeout(() => {
+      isOver = true;
+      over.abort();
+    }, wish.timeoutMs);
+    // Signals of whoever asks live for days: one that was made of them, and listened to, would never be let go of.
+    const giveUp = (): void => over.abort();
+    wish.signal?.addEventListener("abort", giveUp);
+    if (wish.signal?.aborted) giveUp();
     try {
       // A request that waits for its connection hears of the signal only when it has one: then it is not sent.
-      return await Promise.race([exchange(wish, signal), aborted(signal)]);
+      return await Promise.race([exchange(wish, over.signal), aborted(over.signal)]);
     } catch (error) {
-      if (over.signal.aborted) throw new NoAnswer("timeout", `no whole answer within ${wish.timeoutMs} ms`);
+      if (isOver) throw new NoAnswer("timeout", `no whole answer within ${wish.timeoutMs} ms`);
       if (wish.signal?.aborted) throw new NoAnswer("aborted", "given up");
       throw asNoAnswer(error as Error);
     } finally {
       clearTimeout(timer);
+      wish.signal?.removeEventListener("abort", giveUp);
     }
   }
 
