@@ -166,6 +166,8 @@ export function openGroups(deps: GroupDeps): Groups {
       );
     },
     async leaveAll(account) {
+      // At a start the feed has just begun.
+      await follower.caughtUp();
       for (const { group, member } of members.around(account.text)) {
         await put(parseAddress(group), member, (present) => (present ? "gone" : undefined));
       }

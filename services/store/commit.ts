@@ -1,6 +1,7 @@
 // Group commit: what waits together is made durable together.
 // In: units of facts that must apply wholly or not at all. Out: the position of each unit's first fact. Never: a lone writer kept waiting.
 import { randomBytes } from "node:crypto";
+import { inParts } from "../core/parts.ts";
 import { type Append, Conflict, LogUnavailable, OutcomeUnknown } from "./log.ts";
 
 /** Facts that apply together, under one id by which they are found again. */
@@ -50,6 +51,8 @@ export const singleCommits: CommitLimits = {
   singlesInFlightMax: Number.POSITIVE_INFINITY,
 };
 
+/** Groups that are settled at a time: each is a batch of its own, and the server drops those past 50. */
+const settledAtOnce = 8;
 /** In less time it is not tried once more. */
 const attemptMsMin = 50;
 
@@ -183,7 +186,9 @@ export function groupCommit(
   async function failed(units: readonly Waiting[], error: Error): Promise<void> {
     silent = error instanceof OutcomeUnknown;
     if (silent) {
-      await Promise.all(units.map(settle));
+      const [ones, groups] = [units.filter(isOne), units.filter((unit) => !isOne(unit))];
+      await Promise.all(ones.map(settle));
+      for (const some of inParts(groups, settledAtOnce)) await Promise.all(some.map(settle));
     } else if (error instanceof Conflict && units.length > 1) {
       await sort(units, error);
     } else {
@@ -225,8 +230,7 @@ export function groupCommit(
     const withinMs = leftMs(unit);
     if (withinMs < attemptMsMin) return rejected(unit, unanswered());
     try {
-      const isOne = unit.facts.length === 1;
-      done(unit, isOne ? await writer.single(unit, withinMs) : await writer.batch([unit], withinMs));
+      done(unit, isOne(unit) ? await writer.single(unit, withinMs) : await writer.batch([unit], withinMs));
     } catch (error) {
       // Whatever this attempt met, the first one may have been applied.
       if (!(error instanceof Conflict)) {
@@ -272,6 +276,10 @@ export function groupCommit(
   }
 
   return { append, pending: () => pending };
+}
+
+function isOne({ facts }: Unit): boolean {
+  return facts.length === 1;
 }
 
 function unanswered(): OutcomeUnknown {

@@ -257,6 +257,8 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
     holds: (name) => items.get(name)?.held?.stop.signal.aborted === false,
     look() {
       for (const item of items.values()) {
+        // Before its turn to settle: others may have begun.
+        if (!isMine(item)) item.held?.stop.abort();
         if (item.settling || (item.held !== undefined) !== isMine(item)) ask(item);
       }
     },
