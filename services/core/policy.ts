@@ -173,6 +173,22 @@ export function blockOf({
   return entry(blocks, domainOf(address));
 }
 
+/** Where the first of all blocks was made that hold against whoever asks. */
+export function hiddenSince(
+  inquiry: Pick<Inquiry, "decisions" | "inquirer" | "isMember">,
+): number | undefined {
+  const { address, agent } = inquiry.inquirer;
+  const holds = ([who]: [string, Block]): boolean =>
+    address === undefined
+      ? who === "anonymous"
+      : who === agent ||
+        who === address ||
+        who === domainOf(address) ||
+        (isGroup(who) && inquiry.isMember(who, address));
+  const positions = [...inquiry.decisions.blocks].filter(holds).map(([, { position }]) => position);
+  return positions.length === 0 ? undefined : Math.min(...positions);
+}
+
 /** Where something last changed that decides what this party sees of the owner, blocks aside. */
 export function changedFor({ changed, answers }: Decisions, { address = "", agent = "" }: Party): number {
   return Math.max(changed, answers.get(address)?.position ?? 0, answers.get(agent)?.position ?? 0);

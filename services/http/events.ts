@@ -82,6 +82,8 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams, l
         onTakenBack: () => recall(response, () => isFull),
       });
       reply.hijack();
+      // It went while its stream was opened: nothing would tell.
+      if (response.destroyed) return opened[Symbol.dispose]();
       // The stream lasts as long as its connection: no chunks to frame, one piece of memory for all who are told the same.
       response.shouldKeepAlive = false;
       response.useChunkedEncodingByDefault = false;
@@ -111,8 +113,7 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams, l
         opened[Symbol.dispose]();
       });
       watcher = opened;
-      if (response.destroyed) opened[Symbol.dispose]();
-      else write();
+      write();
     },
   );
 }

@@ -123,7 +123,11 @@ function turned(before: Decisions, kind: Kind, name: string, fact: Fact): Decisi
     case "block": {
       const block = blockOf(fact);
       const blocks = new Map(before.blocks);
-      if (block) return { ...before, blocks: blocks.set(name, { mode: block.mode, position }) };
+      if (block)
+        return {
+          ...before,
+          blocks: blocks.set(name, { mode: block.mode, position: block.since ?? position }),
+        };
       if (!blocks.delete(name)) return { ...before, lifted: position };
       return { ...before, blocks, lifted: position };
     }

@@ -8,7 +8,7 @@ import { Refusal } from "../core/refusal.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
-import { Conflict, type Log, LogUnavailable } from "../store/log.ts";
+import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
 import { factsOfNode, nameOf, subjectOf } from "../store/subjects.ts";
 import { type Book, openBook } from "./book.ts";
 import { answerBody, blockBody, blockOf, rulesBody, rulesOf } from "./policy-facts.ts";
@@ -49,12 +49,21 @@ const roundsMax = 50;
 export function openPolicies({ log, heads, follower, members, now }: PolicyDeps): Policies {
   const book = openBook(follower, members);
 
-  /** @param body undefined takes it back. @returns what stood there before */
-  async function put(subject: string, body: string | undefined): Promise<string | undefined> {
+  /** @param next undefined takes it back; the present fact lets it stand. @returns what stood there before */
+  async function put(
+    subject: string,
+    next: (present: Fact | undefined) => string | Fact | undefined,
+  ): Promise<string | undefined> {
     for (let round = 0; round < roundsMax; round++) {
       const fact = await heads.refresh(subject);
-      const before = fact === undefined || fact.body === "{}" ? undefined : fact.body;
+      const present = fact?.body === "{}" ? undefined : fact;
+      const before = present?.body;
+      const body = next(present);
       if (before === undefined && body === undefined) return undefined;
+      if (typeof body === "object") {
+        await follower.known(body.position);
+        return before;
+      }
       const expected = fact?.position ?? 0;
       const append = { subject, body: body ?? "{}", expected };
       try {
@@ -77,10 +86,10 @@ export function openPolicies({ log, heads, follower, members, now }: PolicyDeps)
       return fact && rulesOf(fact);
     },
     async setRules(owner, rules) {
-      await put(subjectOf(owner, "policy"), rulesBody(rules));
+      await put(subjectOf(owner, "policy"), () => rulesBody(rules));
     },
     async removeRules(owner) {
-      await put(subjectOf(owner, "policy"), undefined);
+      await put(subjectOf(owner, "policy"), () => undefined);
     },
     async blocks(owner) {
       const { facts } = await log.snapshot([factsOfNode(owner, "block")]);
@@ -97,18 +106,23 @@ export function openPolicies({ log, heads, follower, members, now }: PolicyDeps)
       if (blocks.size >= blocksMax && !blocks.has(who)) {
         throw new Refusal("too-many-blocks", `You hold ${blocks.size} blocks.`);
       }
-      const before = await put(
-        subjectOf(owner, "block", who),
-        blockBody({ mode, madeMs: Math.floor(now()) }),
-      );
+      const before = await put(subjectOf(owner, "block", who), (present) => {
+        const block = present && blockOf(present);
+        if (present === undefined || block === undefined)
+          return blockBody({ mode, madeMs: Math.floor(now()) });
+        // What is hidden is hidden since it first stood there.
+        return block.mode === mode
+          ? present
+          : blockBody({ ...block, mode, since: block.since ?? present.position });
+      });
       return before === undefined;
     },
     async unblock(owner, who) {
-      await put(subjectOf(owner, "block", who), undefined);
+      await put(subjectOf(owner, "block", who), () => undefined);
     },
     async answer(owner, watcher, { decision, properties }) {
       const body = answerBody({ decision, properties, madeMs: Math.floor(now()) });
-      await put(subjectOf(owner, "answer", watcher), body);
+      await put(subjectOf(owner, "answer", watcher), () => body);
     },
     [Symbol.dispose]: () => book[Symbol.dispose](),
   };

@@ -6,6 +6,8 @@ import { oncePerFact } from "../store/decoded.ts";
 export interface BlockFact {
   readonly mode: BlockMode;
   readonly madeMs: number;
+  /** Where in the log it was first made, where its mode was changed since. */
+  readonly since?: number;
 }
 
 export interface AnswerFact extends Omit<Answer, "position"> {
@@ -17,8 +19,8 @@ export const rulesOf = oncePerFact(({ body }): readonly Rule[] | undefined => {
 });
 
 export const blockOf = oncePerFact(({ body }): BlockFact | undefined => {
-  const { mode, at } = JSON.parse(body) as { mode?: BlockMode; at: number };
-  return mode && { mode, madeMs: at };
+  const { mode, at, since } = JSON.parse(body) as { mode?: BlockMode; at: number; since?: number };
+  return mode && { mode, madeMs: at, ...(since !== undefined && { since }) };
 });
 
 export const answerOf = oncePerFact(({ body }): AnswerFact | undefined => {
@@ -30,8 +32,8 @@ export function rulesBody(rules: readonly Rule[]): string {
   return JSON.stringify({ rules });
 }
 
-export function blockBody({ mode, madeMs }: BlockFact): string {
-  return JSON.stringify({ mode, at: madeMs });
+export function blockBody({ mode, madeMs, since }: BlockFact): string {
+  return JSON.stringify({ mode, at: madeMs, since });
 }
 
 export function answerBody({ decision, properties, madeMs }: AnswerFact): string {

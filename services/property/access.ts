@@ -8,6 +8,7 @@ import {
   type Decisions,
   type Grantable,
   hasGrown,
+  hiddenSince,
   type Inquirer,
   type Inquiry,
   judge,
@@ -164,8 +165,8 @@ export function openAccess(
     },
     hiddenSince(look, owner, name) {
       const inquiry = inquiryOf(look, owner, name, "watch");
-      const block = blockOf(inquiry);
-      return block && unblocked(inquiry).is === "granted" ? block[1].position : undefined;
+      if (blockOf(inquiry) === undefined || unblocked(inquiry).is !== "granted") return undefined;
+      return hiddenSince(inquiry);
     },
     hasChanged({ caller }, owner, since) {
       const decided = changedFor(book.of(rootOf(owner).text), partyOf(caller));

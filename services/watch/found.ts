@@ -25,6 +25,7 @@ interface Kept {
 }
 
 interface Turn {
+  readonly subject: string;
   readonly match: Match;
   readonly position: number;
   readonly isIn: boolean;
@@ -38,8 +39,10 @@ export class Found {
   readonly #deps: FoundDeps;
   /** Where the last fact of each was told. */
   readonly #told = new SparseMap<string, number>();
-  /** What the feed brings while what was there is read. */
-  #held: Fact[] | undefined;
+  /** Matches that the reader was not told of, since it may not read the node. */
+  readonly #unsaid = new Set<string>();
+  /** What the feed brings until what was there has been read. */
+  #held: Fact[] | undefined = [];
 
   constructor(stream: Stream, kept: Pick<SparseMap<string, Kept>, "get" | "values">, deps: FoundDeps) {
     this.#stream = stream;
@@ -65,25 +68,27 @@ export class Found {
   #tell(fact: Fact): void {
     const match = matchOf(fact);
     const { subject, position } = fact;
-    if (match === undefined) this.#told.delete(subject);
-    else if (position > (this.#told.get(subject) ?? 0)) {
+    if (match === undefined) {
+      this.#told.delete(subject);
+      this.#unsaid.delete(subject);
+    } else if (position > (this.#told.get(subject) ?? 0)) {
       this.#told.set(subject, position);
-      this.#say({ match, position, isIn: match.isIn, isLast: true });
+      this.#say({ subject, match, position, isIn: match.isIn, isLast: true });
     }
   }
 
   async #tellAll(known: (id: string) => number | undefined): Promise<void> {
     const { caller } = this.#stream;
     const isAsking = [...this.#kept.values()].some(({ wish }) => "query" in wish.whom);
-    if (!isAsking || caller === undefined) return;
     this.#held ??= [];
     try {
+      if (!isAsking || caller === undefined) return;
       const turns: Turn[] = [];
       for (const fact of await this.#deps.foundBy(caller.address)) {
         const match = matchOf(fact);
         if (match === undefined) continue;
         this.#told.set(fact.subject, fact.position);
-        turns.push(...turnsOf(match, fact.position, known(match.id)));
+        turns.push(...turnsOf(match, fact, known(match.id)));
       }
       turns.sort((a, b) => a.position - b.position);
       for (const turn of turns) this.#say(turn, "snapshot");
@@ -93,7 +98,7 @@ export class Found {
     }
   }
 
-  #say({ match, position, isIn, isLast }: Turn, when: "live" | "snapshot" = "live"): void {
+  #say({ subject, match, position, isIn, isLast }: Turn, when: "live" | "snapshot" = "live"): void {
     const kept = this.#kept.get(match.id);
     if (kept === undefined) return;
     const { caller, via } = this.#stream;
@@ -102,9 +107,14 @@ export class Found {
     const look = { caller, via, disclosed: kept.wish.disclosed ?? nothingDisclosed };
     const { id: subscription, node, atMs } = match;
     const address = parseAddress(node);
-    const seen = Object.entries(isLast && isIn ? match.properties : {}).filter(([name]) =>
-      this.#deps.access.may(look, address, name, "read"),
-    );
+    const may = (name: string): boolean => this.#deps.access.may(look, address, name, "read");
+    if (isIn ? !may("*") : this.#unsaid.delete(subject)) {
+      // Of what it may not read it does not hear; nor that it is over, whatever it was.
+      if (isIn) this.#unsaid.add(subject);
+      return;
+    }
+    if (isIn) this.#unsaid.delete(subject);
+    const seen = Object.entries(isLast && isIn ? match.properties : {}).filter(([name]) => may(name));
     const properties = JSON.parse(JSON.stringify(Object.fromEntries(seen))) as Record<string, Json>;
     const event = matchEvent({
       id: `${this.#deps.epoch}-${position}`,
@@ -112,14 +122,18 @@ export class Found {
       timeMs: atMs,
       data: { subscription, node, properties },
     });
-    this.#stream.announce(event, undefined, when);
+    // It may wait for its reader, and be hidden meanwhile.
+    const mayTell = (): boolean => may("*") && seen.every(([name]) => may(name));
+    this.#stream.announce(event, undefined, when, isIn ? mayTell : undefined);
   }
 }
 
 /** What a reader is owed that knows everything up to a position; one that knows nothing, what is found now. */
-function turnsOf(match: Match, position: number, known: number | undefined): readonly Turn[] {
-  const last: Turn = { match, position, isIn: match.isIn, isLast: true };
+function turnsOf(match: Match, { subject, position }: Fact, known: number | undefined): readonly Turn[] {
+  const last: Turn = { subject, match, position, isIn: match.isIn, isLast: true };
   if (known === undefined) return match.isIn ? [last] : [];
-  const before = match.before.map(([at, isIn]): Turn => ({ match, position: at, isIn, isLast: false }));
+  const before = match.before.map(
+    ([at, isIn]): Turn => ({ subject, match, position: at, isIn, isLast: false }),
+  );
   return [...before, last].filter((turn) => turn.position > known);
 }

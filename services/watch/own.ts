@@ -2,49 +2,26 @@
 // In: subscriptions and what becomes of them and of their targets. Out: watches on the stream, and events about the subscriptions. Never: a target watched twice for one subscription.
 import { randomBytes } from "node:crypto";
 import type { Address } from "../core/address.ts";
-import type { Json } from "../core/json.ts";
 import type { Decisions, Verdict } from "../core/policy.ts";
-import type { Principal } from "../core/principal.ts";
 import { after, type Soon } from "../core/soon.ts";
 import { SparseMap } from "../core/sparse.ts";
-import type { Members, MemberTurn } from "../groups/groups.ts";
+import type { MemberTurn } from "../groups/groups.ts";
 import type { Turn } from "../policy/policies.ts";
-import { type Access, type Look, nothingDisclosed } from "../property/properties.ts";
+import { type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
-import type { Following } from "./following.ts";
-import { Found, type FoundDeps } from "./found.ts";
+import { Found } from "./found.ts";
 import { asDecided, Gathering, isTold } from "./gathering.ts";
 import type { Start } from "./history.ts";
 import { disclosing, isCarried, type Kept, startOf } from "./kept.ts";
-import { type Standing, type State, selected } from "./standing.ts";
+import type { OwnDeps } from "./own-deps.ts";
+import { type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
 import type { Watch } from "./watch.ts";
 import type { WatchWish } from "./wish.ts";
 import { Word } from "./word.ts";
-
-export interface OwnDeps {
-  readonly now: () => number;
-  /** Who is behind an e-mail address; undefined while nobody is. */
-  readonly whoHas: (email: string) => Promise<Address | undefined>;
-  readonly end: (subscription: Subscription, reason: "filter-too-slow" | "blocked") => Promise<void>;
-  readonly access: Pick<Access, "judge" | "may" | "hasChanged" | "maySeeMembers">;
-  readonly foundBy: FoundDeps["foundBy"];
-  readonly members: Pick<Members, "of" | "turnsSince">;
-  readonly standing: Standing;
-  readonly epoch: string;
-  /** Of these names the ones that the watcher's own node holds, with their values. */
-  readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
-  readonly following: Pick<Following, "begin" | "isAway" | "wished">;
-  /** Just this one, and nothing else that is the caller's (watchers, groups); without it all that no webhook delivers. */
-  readonly only?: string | undefined;
-  /** Whether the caller hears who watches it. */
-  readonly hearsWatchers: boolean;
-  /** Whether it is told of groups that the caller owns, or is in. */
-  readonly hearsGroups: boolean;
-}
 
 export class Own {
   readonly #stream: Stream;
@@ -159,7 +136,7 @@ export class Own {
 
   /** The target of a watch came or went. */
   onNode(watch: Watch, change: Change): void {
-    const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
+    const kept = this.#keptOf(watch);
     if (kept === undefined || change.address.text !== watch.target.node.text) return;
     // Where it has followed to somebody who is no more, it goes back.
     if (this.#deps.following.isAway(watch)) return;
@@ -170,7 +147,7 @@ export class Own {
   /** The owner of its target has decided anew. */
   onTurned(watch: Watch, { before, after, member, position }: Turn): void {
     this.#word.ofBlock(watch, [before, after], position, this.#deps.access);
-    const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
+    const kept = this.#keptOf(watch);
     if (kept === undefined) return;
     if (this.#isStanding(kept, watch.target.node, "blocked")) {
       if (!this.#deps.following.isAway(watch)) this.#end(kept, "blocked");
@@ -199,11 +176,16 @@ export class Own {
 
   /** Another watch has taken the place of the one that it had. */
   onMoved(watch: Watch): void {
-    const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
+    const kept = this.#keptOf(watch);
     if (kept === undefined) return;
     kept.gathering?.drop();
     this.#carry(kept, watch, { ...watch.start, position: undefined });
     if (this.#isStanding(kept, watch.target.node, "blocked")) this.#end(kept, "blocked");
+  }
+
+  /** What becomes of a group's member is no matter of the subscription to the group. */
+  #keptOf({ id, target }: Watch): Kept | undefined {
+    return id === undefined || target.isGathered ? undefined : this.#kept.get(id);
   }
 
   #isStanding(kept: Kept, node: Address, as: Verdict["is"], decisions?: Decisions): boolean {
@@ -219,7 +201,7 @@ export class Own {
 
   /** Its filter took too long: it would take as long each time. */
   onStopped(watch: Watch): void {
-    const kept = watch.id === undefined ? undefined : this.#kept.get(watch.id);
+    const kept = this.#keptOf(watch);
     if (kept) this.#end(kept, "filter-too-slow");
   }
 

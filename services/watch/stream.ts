@@ -4,7 +4,6 @@
 // The transport pulls: when nothing is owed, the next watches are joined. Until the last of them is live, every delivery
 // carries the cursor that the reader came with, so that whoever is cut off in the middle of a snapshot gets it again.
 import { type Address, rootOf } from "../core/address.ts";
-import type { TidingsEvent } from "../core/event.ts";
 import type { Caller, Principal } from "../core/principal.ts";
 import { SparseSet } from "../core/sparse.ts";
 import type { Arrived } from "../messages/messages.ts";
@@ -60,12 +59,12 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
       onReady: options.onReady,
     });
     this.#session.hold(options.start.text);
+    if (options.start.isLost) this.#teller.ofStream("reset");
   }
 
   /** Begins with what was added so far. Resolves when the first snapshots are in. @throws LogUnavailable */
   async open(): Promise<void> {
     this.#hasBegun = true;
-    if (this.#options.start.isLost) this.#tellOfStream("reset");
     this.#coming.begin(this.#all());
     this.floors.hold();
     if (this.#all().length === 0) this.#tellOfStream("live");
@@ -82,6 +81,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   /** @param start where its reader left off. @param place whose place it takes; late: of what the reader was shown before */
   add(target: Target, start: Start, id?: string, place?: Watch | "late"): Watch {
     const watch = new Watch(this, target, start, id);
+    if (this.#ended) return watch.end();
     this.#watches.add(watch);
     this.#deps.hub.add(watch);
     this.floors.set(watch, start);
@@ -121,9 +121,9 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   }
 
   /** Owes the reader an event that is no property's. @param position of its fact, if the hub has yet to come to it */
-  announce(event: TidingsEvent, position?: number, when?: "live" | "snapshot"): void {
+  announce(...[event, position, when, mayTell]: Parameters<Teller["announce"]>): void {
     if (this.#ended) return;
-    this.#teller.announce(event, position, when);
+    this.#teller.announce(event, position, when, mayTell);
     this.#options.onTouched();
   }
 

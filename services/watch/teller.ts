@@ -42,8 +42,13 @@ export class Teller {
    * @param position of the fact that it tells of, where the hub has yet to come to it
    * @param when it happened, or was there when the reader came, which is no fault of a slow one
    */
-  announce(event: TidingsEvent, position = 0, when: "live" | "snapshot" = "live"): void {
-    const shared = share(event, ++this.#announced, this.#cursorAt(position), undefined);
+  announce(
+    event: TidingsEvent,
+    position = 0,
+    when: "live" | "snapshot" = "live",
+    mayTell?: SharedEvent["mayTell"],
+  ): void {
+    const shared = share(event, ++this.#announced, this.#cursorAt(position), undefined, mayTell);
     const key = `announced ${this.#announced}`;
     if (when === "live") this.#session.offer(key, shared);
     else this.#session.present(key, shared);

@@ -129,6 +129,12 @@ export class Watch implements Listening {
     return lost;
   }
 
+  /** Whoever it was for has gone. */
+  end(): this {
+    this.stage = "ended";
+    return this;
+  }
+
   /** Its snapshot is being taken from now on. @returns which attempt this is */
   begin(): number {
     this.stage = "joining";

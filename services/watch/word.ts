@@ -54,7 +54,7 @@ export class Word {
     position: number,
     access: Pick<Access, "judge">,
   ): void {
-    if (id !== undefined) return;
+    if (id !== undefined || target.isGathered) return;
     const names = target.properties.length === 0 ? ["*"] : target.properties;
     const [was, is] = turns.map((decisions) =>
       names.some((name) => access.judge(look, target.node, name, "watch", decisions).is === "blocked"),

@@ -233,6 +233,22 @@ describe.each(stages)("groups on the %s log", (stage) => {
       await dan.hears("property.changed", { value: 4 });
     });
 
+    test("goes on when one of the members blocks its reader hard", async () => {
+      const { alice, bob, carol, dave } = await people("alice", "bob", "carol", "dave");
+      const group = await aGroup(alice, "open");
+      for (const member of [bob, carol]) {
+        await member.asks("PUT", memberPath(group, member));
+        await member.sets("travel", { city: "Oslo" });
+      }
+      const { id } = await dave.subscribes({ target: group, depth: "1", properties: ["travel"] });
+      await dave.listens();
+      await bob.blocks(dave, "hard");
+      await dave.hears("property.removed", { node: bob.address });
+      await carol.sets("travel", { city: "Rome" });
+      await dave.hears("property.changed", { node: carol.address, value: { city: "Rome" } });
+      expect((await dave.asks("GET", `/v1/subscriptions/${id}`)).status).toBe(200);
+    });
+
     test("its owner and its members are told who watches the group, and nobody else is", async () => {
       const { alice, bob, carol } = await people("alice", "bob", "carol");
       const group = await aGroup(alice);

@@ -66,6 +66,34 @@ describe.each(longStages)("standing queries on the %s log", (stage) => {
     await bob.hears("match.left", { node: alice.address });
   });
 
+  test("whoever was blocked meanwhile is told nothing of what it missed", async () => {
+    const { alice, bob } = await people("alice", "bob");
+    const word = aWord();
+    await bob.subscribes({ query: { q: word } });
+    const { cursor } = (await bob.listens()).live;
+    await bob.leaves();
+    for (const note of [word, "another", word]) await alice.sets("note", note);
+    const { body } = await alice.asks("GET", `/v1/directory?q=${word}`);
+    expect(body.nodes).toHaveLength(1);
+    await alice.blocks(bob);
+    const { snapshot } = await bob.listens({ after: cursor });
+    expect(snapshot.map(({ event }) => event.type)).toEqual([]);
+    await bob.hearsNothing();
+  });
+
+  test("a reader that is told to forget is told afterwards what is found", async () => {
+    const { alice, bob } = await people("alice", "bob");
+    const word = aWord();
+    await alice.sets("note", word);
+    await bob.subscribes({ query: { q: word } });
+    const { live } = await bob.listens();
+    const { snapshot } = await bob.listens({ after: `another${live.cursor}` });
+    expect(snapshot.map(({ event }) => event.type.replace("dev.tidings.", ""))).toEqual([
+      "stream.reset",
+      "match.entered",
+    ]);
+  });
+
   test("policies and blocks turn it, and what is hidden never does", async () => {
     const { alice, bob } = await people("alice", "bob");
     const word = aWord();
