@@ -193,17 +193,20 @@ describe.each(stages)("blocks on the %s log", (stage) => {
     expect(told(snapshot)).toEqual(["property.changed travel"]);
   });
 
-  test("one that is put again, or made harder for a while, shows nothing that came behind it", async () => {
-    const [alice, bob] = await aPair();
-    await bob.watches(alice, "travel,contact");
-    await alice.blocks(bob);
-    const { cursor } = await bob.hears("property.removed", { name: "travel" });
-    await bob.leaves();
-    await alice.sets("contact", { phone: "1" });
-    for (const mode of ["polite", "hard", "polite"] as const) await alice.blocks(bob, mode);
-    const { snapshot } = await bob.watches(alice, "travel,contact", { after: cursor });
-    expect(told(snapshot)).toEqual([]);
-  });
+  test.each(["of the party", "of its domain"])(
+    "one that is put again, or made harder for a while, shows nothing that came behind the first %s",
+    async (first) => {
+      const [alice, bob] = await aPair();
+      await bob.watches(alice, "travel,contact");
+      await alice.blocks(first === "of the party" ? bob : "@localhost");
+      const { cursor } = await bob.hears("property.removed", { name: "travel" });
+      await bob.leaves();
+      await alice.sets("contact", { phone: "1" });
+      for (const mode of ["polite", "hard", "polite"] as const) await alice.blocks(bob, mode);
+      const { snapshot } = await bob.watches(alice, "travel,contact", { after: cursor });
+      expect(told(snapshot)).toEqual([]);
+    },
+  );
 
   test("a hard one says so", async () => {
     const [alice, bob] = await aPair();
