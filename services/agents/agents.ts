@@ -59,6 +59,8 @@ export interface AgentLimits {
 }
 
 const agentsMax = 20;
+/** Configs that are looked at or wait for it: each takes a process of its own. */
+const checksMax = 16;
 const headsMax = 1024 * 1024;
 
 export async function openAgents(deps: AgentsDeps): Promise<Agents> {
@@ -103,7 +105,27 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
     throw new Refusal("not-found", "You run no such agent.");
   }
 
+  /** Agents of each owner that are being made. */
+  const making = new Map<string, number>();
+  let checks = 0;
+
+  function requireRoom(owner: string): void {
+    if (records.of(owner).length + (making.get(owner) ?? 0) < agentsMax) return;
+    throw new Refusal("too-many-agents", `You run ${agentsMax} agents already.`);
+  }
+
   async function checked(agent: string, config: Json): Promise<Record["config"]> {
+    if (checks >= checksMax)
+      throw new Refusal("unavailable", "Too many configs of agents are looked at now.");
+    checks++;
+    try {
+      return await check(agent, config);
+    } finally {
+      checks--;
+    }
+  }
+
+  async function check(agent: string, config: Json): Promise<Record["config"]> {
     const kind = await catalog.get(agent);
     if (kind === undefined) {
       throw new Refusal("bad-request", `No agent "${agent.slice(0, 63)}" is installed here.`, [
@@ -126,6 +148,26 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
     );
   }
 
+  async function make(who: Principal, agent: string, config: Json): Promise<AgentShape> {
+    const given = await checked(agent, config);
+    const { permissions = [], version = "" } = (await catalog.get(agent))?.definition ?? {};
+    requireGrantable(who, permissions);
+    const record: Record = {
+      id: `${agent}-${randomBytes(4).toString("hex")}`,
+      owner: who.address.text,
+      agent,
+      version,
+      config: given,
+      isEnabled: true,
+      failed: undefined,
+      sinceMs: Math.floor(now()),
+      turn: 1,
+    };
+    await nodes.create(nodeOf(record), "agent");
+    await records.make(record);
+    return agentShape(record);
+  }
+
   async function end(record: Record): Promise<void> {
     await records.remove(record.id);
     await listenNoMore(principalOf(record, []), deps.subscriptions);
@@ -144,29 +186,17 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
     },
     async start(who, agent, config) {
       requireScope(who, "account");
-      const given = await checked(agent, config);
-      const { permissions = [], version = "" } = (await catalog.get(agent))?.definition ?? {};
-      requireGrantable(who, permissions);
-      await records.caughtUp();
-      if (records.of(who.address.text).length >= agentsMax) {
-        throw new Refusal("too-many-agents", `You run ${agentsMax} agents already.`);
-      }
-      const id = `${agent}-${randomBytes(4).toString("hex")}`;
       const owner = who.address.text;
-      const record: Record = {
-        id,
-        owner,
-        agent,
-        version,
-        config: given,
-        isEnabled: true,
-        failed: undefined,
-        sinceMs: Math.floor(now()),
-        turn: 1,
-      };
-      await nodes.create(nodeOf(record), "agent");
-      await records.make(record);
-      return agentShape(record);
+      await records.caughtUp();
+      requireRoom(owner);
+      making.set(owner, (making.get(owner) ?? 0) + 1);
+      try {
+        return await make(who, agent, config);
+      } finally {
+        const left = (making.get(owner) ?? 1) - 1;
+        if (left > 0) making.set(owner, left);
+        else making.delete(owner);
+      }
     },
     get: async (who, id) => agentShape(await own(who, id)),
     async change(who, id, { enabled, config }) {

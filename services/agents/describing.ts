@@ -56,8 +56,10 @@ export async function checkConfig(
   config: Json,
   threads: Threads,
 ): Promise<{ readonly problems: readonly ConfigProblem[]; readonly config: Json }> {
-  using line = threads.start({ is: "check", file, config }, true);
-  const word = await nextWord(line, threads.limits);
-  if (word.is !== "checked") throw new Error("it said something else");
-  return word;
+  return await threads.turns.run(async () => {
+    using line = threads.start({ is: "check", file, config }, true);
+    const word = await nextWord(line, threads.limits);
+    if (word.is !== "checked") throw new Error("it said something else");
+    return word;
+  });
 }

@@ -113,7 +113,7 @@ export async function run(
       const who = { id: record.id, node, owner: record.owner };
       try {
         const task = { is: "run", file, config: record.config as Json, who } as const;
-        return await startThread(task, port, threads, at.isSuspect);
+        return await threads.turns.run(() => startThread(task, port, threads, at.isSuspect));
       } catch (error) {
         if (error instanceof ThreadEnded && error.isShared) died(error);
         else fail(`it could not be loaded: ${(error as Error).message}`);

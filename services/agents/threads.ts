@@ -4,6 +4,7 @@ import { fork } from "node:child_process";
 import { getCompileCacheDir } from "node:module";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Turns } from "../core/turns.ts";
 import type { FromProcess, FromThread, Task, ToProcess, ToThread } from "./words.ts";
 
 /** The thread is gone. */
@@ -56,12 +57,15 @@ export interface Line extends Disposable {
 
 export interface Threads extends AsyncDisposable {
   readonly limits: ThreadLimits;
+  /** Whoever begins one has its turn until it is loaded: all at once would take longer than each of them may. */
+  readonly turns: Turns;
   /** @param isAlone in a process of its own: whatever ends that has to do with no other thread */
   start(task: Task, isAlone?: boolean): Line;
 }
 
 const processFile = fileURLToPath(new URL("./threads-process.ts", import.meta.url));
 const lastWordsMax = 2_000;
+const begunAtOnce = 2;
 const deaf: Listener = { hear: () => undefined, gone: () => undefined };
 
 /** @param isPublicOnly whether agents are to reach public addresses alone */
@@ -87,6 +91,7 @@ export function openThreads(
 
   return {
     limits,
+    turns: new Turns(begunAtOnce),
     start(task, isAlone = false) {
       const thread = ++count;
       const home = isAlone ? begin(false) : (shared ?? begin(true));

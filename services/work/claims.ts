@@ -5,12 +5,12 @@
 // when a broker comes or goes. Who lets go says so in the log; of whoever is dead it is taken.
 import { randomBytes } from "node:crypto";
 import type { Json } from "../core/json.ts";
+import { Turns } from "../core/turns.ts";
 import type { Follower } from "../store/follower.ts";
 import { Conflict, type Fact, type Log } from "../store/log.ts";
 import { escapeToken, nameOf } from "../store/subjects.ts";
 import type { Brokers } from "./brokers.ts";
 import { ClaimLost, type Division, type Working } from "./claim.ts";
-import { Turns } from "./turns.ts";
 import { winner } from "./winner.ts";
 
 export interface ClaimDeps {

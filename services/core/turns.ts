@@ -8,11 +8,11 @@ export class Turns {
     this.#free = atOnce;
   }
 
-  async run(act: () => Promise<void>): Promise<void> {
+  async run<T>(act: () => Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
-      await act();
+      return await act();
     } finally {
       const next = this.#waiting.shift();
       if (next) next();
