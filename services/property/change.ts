@@ -21,6 +21,9 @@ export type Known = ReadonlyMap<string, Fact | undefined>;
 
 /** Each round is lost only to somebody else's success, so that many rounds mean much progress elsewhere. */
 const roundsMax = 200;
+/** Nobody waits for longer behind others while nothing goes through. */
+const stalledMs = 1_700;
+const lookMs = 100;
 
 export interface Wish<T> {
   /** Subjects that the decision may append to. */
@@ -42,14 +45,22 @@ export interface Changes {
 
 export function openChanges(heads: Heads, follower: Pick<Follower, "caughtUp">): Changes {
   const turns = new Map<string, Turn>();
+  /** When a change last went through, whatever it was about. */
+  let movedMs = 0;
 
   async function change<T>(wish: Wish<T>): Promise<Changed<T>> {
     const { writes, reads = [], decide, prepare = (fact) => fact } = wish;
     const subjects = reads.length === 0 ? writes : [...writes, ...reads];
     const turn = new Turn();
-    const before = takeTurn(writes, turn);
-    if (before.length > 0) await Promise.all(before);
+    const ahead = takeTurn(writes, turn);
+    let before = ahead.length > 0 ? Promise.all(ahead) : undefined;
+    const leave = (): void => {
+      for (const subject of writes) if (turns.get(subject) === turn) turns.delete(subject);
+      turn.end();
+    };
     try {
+      if (before) await inTurn(before);
+      before = undefined;
       let fresh = false;
       for (let round = 0; round < roundsMax; round++) {
         const known = await look(subjects, fresh, prepare);
@@ -63,6 +74,7 @@ export function openChanges(heads: Heads, follower: Pick<Follower, "caughtUp">):
           }
           leaves = appends.some((append) => append.leaves !== undefined);
           const first = appends.length === 0 ? 0 : await heads.append(appends);
+          movedMs = performance.now();
           return { outcome, first };
         } catch (error) {
           // A refusal must rest on the log itself, not on what this broker remembers of it.
@@ -73,10 +85,26 @@ export function openChanges(heads: Heads, follower: Pick<Follower, "caughtUp">):
         }
       }
     } finally {
-      for (const subject of writes) if (turns.get(subject) === turn) turns.delete(subject);
-      turn.end();
+      // Whoever is refused before its turn keeps its place for those behind it.
+      if (before) void before.then(leave);
+      else leave();
     }
     throw new LogUnavailable("others kept changing the same property");
+  }
+
+  /** Whoever is before it may wait for a store that does not answer: then it is refused, instead of waiting as long again. */
+  async function inTurn(before: Promise<unknown>): Promise<void> {
+    const stalled = Promise.withResolvers<never>();
+    const sinceMs = performance.now();
+    const looking = setInterval(() => {
+      if (performance.now() - Math.max(sinceMs, movedMs) < stalledMs) return;
+      stalled.reject(new LogUnavailable("whoever changes the same property first gets no answer"));
+    }, lookMs);
+    try {
+      await Promise.race([before, stalled.promise]);
+    } finally {
+      clearInterval(looking);
+    }
   }
 
   function look(

@@ -1,5 +1,6 @@
 // P16 at a store that falls silent: who waits behind an unanswered write is refused with it, instead of waiting as long again.
 import { expect, test } from "vitest";
+import { openChanges } from "../../services/property/change.ts";
 import { commitLimits, groupCommit } from "../../services/store/commit.ts";
 import { LogUnavailable, OutcomeUnknown } from "../../services/store/log.ts";
 import { until } from "../store/embedded.ts";
@@ -72,4 +73,22 @@ test("whoever has waited for long is told that nobody knows, instead of waiting 
   await ends(0, noAnswer);
   expect(await outcome).toBeInstanceOf(OutcomeUnknown);
   expect(sent).toHaveLength(1);
+});
+
+test("whoever waits for the turn of an unanswered change of the same property is refused in time", async () => {
+  const heads = {
+    get: () => undefined,
+    peek: () => undefined,
+    refresh: async () => undefined,
+    append: () => new Promise<number>(() => undefined),
+    follow: () => undefined,
+  };
+  const { change } = openChanges(heads, { caughtUp: async () => undefined });
+  const decide = () => ({ appends: [{ subject: "t.a", body: "", expected: 0 }], outcome: undefined });
+  const beganMs = performance.now();
+  const [, ...behind] = Array.from({ length: 20 }, () => change({ writes: ["t.a"], decide }));
+  for (const outcome of await Promise.allSettled(behind)) {
+    expect(outcome).toMatchObject({ status: "rejected", reason: expect.any(LogUnavailable) });
+  }
+  expect(performance.now() - beganMs).toBeLessThan(2_000);
 });
