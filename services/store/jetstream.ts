@@ -107,7 +107,8 @@ export async function openJetStreamLog(
     if (options.replicas === 1) return await reads.last(subject);
     // A replica may lag behind its leader: a direct get missed the writer's own ack in 52 of 2,000 tries.
     const { facts } = await snapshot([subject]);
-    return facts[0];
+    // That there is none carries no position by which a late replica would show.
+    return facts[0] ?? (await reads.lastByLeader(subject));
   }
 
   async function snapshot(filters: readonly string[]): Promise<Snapshot> {

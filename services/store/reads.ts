@@ -15,6 +15,12 @@ export interface StoredFact extends Fact {
   readonly groupIndex: number;
 }
 
+/** Of $JS.API.STREAM.MSG.GET. */
+interface StoredAnswer {
+  readonly message?: { readonly seq: number; readonly time: string; readonly data?: string };
+  readonly error?: { readonly code: number; readonly description: string };
+}
+
 interface Collecting {
   readonly facts: StoredFact[];
   readonly done: (outcome: "complete" | "overwritten" | "too many" | Error, position: number) => void;
@@ -22,6 +28,8 @@ interface Collecting {
 
 export interface Reads {
   last(subject: string): Promise<StoredFact | undefined>;
+  /** The same by the leader, for where a replica may lag behind it. */
+  lastByLeader(subject: string): Promise<Fact | undefined>;
   /** Undefined when more match than one answer can hold. */
   snapshot(filters: readonly string[]): Promise<Snapshot | undefined>;
   /** Where these subjects' last facts lie; without those that were written while this was read. */
@@ -51,6 +59,23 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
     if (answer.headers?.code === 404) return undefined;
     if (answer.headers?.code) throw new LogUnavailable(`the store answered ${answer.headers.description}`);
     return storedFact(answer);
+  }
+
+  async function lastByLeader(subject: string): Promise<Fact | undefined> {
+    let answer: Msg;
+    try {
+      const wish = JSON.stringify({ last_by_subj: subject });
+      answer = await nc.request(`$JS.API.STREAM.MSG.GET.${stream}`, wish, { timeout: timeoutMs() });
+    } catch (error) {
+      throw new LogUnavailable(`the store did not answer: ${(error as Error).message}`);
+    }
+    const { message, error } = answer.json<StoredAnswer>();
+    if (error?.code === 404) return undefined;
+    if (message === undefined) throw new LogUnavailable(`the store answered ${error?.description}`);
+    const { seq: position, time, data = "" } = message;
+    const { body, place } = unseal(Buffer.from(data, "base64").toString("utf8"));
+    const groupEnd = position - place.index + place.size - 1;
+    return { subject, position, timeMs: Date.parse(time), body, groupEnd };
   }
 
   async function snapshot(filters: readonly string[]): Promise<Snapshot | undefined> {
@@ -116,7 +141,7 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
     }
   }
 
-  return { last, snapshot, positions };
+  return { last, lastByLeader, snapshot, positions };
 }
 
 /** Facts of one group lie side by side: half of one shows only to a look at the log before it reached the group's end. */

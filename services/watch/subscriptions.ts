@@ -164,7 +164,8 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     const agreed = delivery === "stream" ? undefined : await hooks.agree(delivery.webhook);
     if (agreed) await settle(root, id, wire, agreed);
     const made = await put(subjectOf(root, "subscription", id), wire, 0);
-    await announce(made);
+    // The account may have ended meanwhile: then this would outlive it.
+    await announce(made).catch((error) => end(made, "deleted").then(() => Promise.reject(error)));
     return await shapeOf(who, made, deps, agreed?.issued);
   }
 

@@ -1,10 +1,15 @@
 // Egress: where it does not go, however the way there is written; and that nobody at the other end makes it read, wait or wander.
+
 import type { LookupAddress } from "node:dns";
+import { getEventListeners } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, test } from "vitest";
-import { type Egress, NoAnswer, openEgress } from "../../services/egress/egress.ts";
+import { type Egress, type EgressAnswer, NoAnswer, openEgress } from "../../services/egress/egress.ts";
 import { checkedLookup } from "../../services/egress/resolving.ts";
+import { until } from "../store/embedded.ts";
 
 const refused: readonly (readonly [what: string, url: string])[] = [
   ["loopback", "http://127.0.0.1/"],
@@ -212,6 +217,23 @@ describe("an endpoint", () => {
     expect([status, body.length, isWhole]).toEqual([200, wish.bytesMax, false]);
     await ended.promise;
     expect(sent).toBeLessThan(64 * 1024 ** 2);
+  });
+
+  test("that has answered is held by nothing, however long whoever asked goes on", async () => {
+    const egress = egressOver(undefined, true);
+    const { url } = await serve((_request, response) => response.end("x"));
+    const { signal } = new AbortController();
+    const made: WeakRef<EgressAnswer>[] = [];
+    for (let count = 0; count < 20; count++) {
+      made.push(new WeakRef(await egress.request({ ...wish, url, signal })));
+      expect(getEventListeners(signal, "abort")).toEqual([]);
+    }
+    const collect = (): void => (runInNewContext("gc") as () => void)();
+    setFlagsFromString("--expose-gc");
+    await until("most answers to be let go of", () => {
+      collect();
+      return made.filter((one) => one.deref() !== undefined).length <= 2;
+    });
   });
 
   test("whose head is too large gives no answer", async () => {

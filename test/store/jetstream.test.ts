@@ -2,7 +2,8 @@
 import { connect } from "@nats-io/transport-node";
 import { expect, test } from "vitest";
 import { type JetStreamLog, openJetStreamLog } from "../../services/store/jetstream.ts";
-import { Conflict } from "../../services/store/log.ts";
+import { Conflict, type Fact } from "../../services/store/log.ts";
+import { openReads } from "../../services/store/reads.ts";
 import { startIn, temporaryFolder } from "./embedded.ts";
 
 const subjects = Array.from({ length: 500 }, (_, index) => `t.s${index}`);
@@ -34,6 +35,24 @@ test("brokers that all write the same at once are answered: one of them has writ
       return position as number;
     });
   }
+});
+
+test("the leader says the same of a subject as a direct get, and that there is none", async () => {
+  await using folder = await temporaryFolder();
+  await using server = await startIn(folder.path);
+  const nc = await connect({ servers: server.url, token: server.token });
+  const log = await openJetStreamLog(nc, { stream: "one", prefix: "t", replicas: 1 });
+  const reads = openReads(nc, "one", () => 2_000);
+  await log.append([
+    { subject: "t.a", body: '"ä"', expected: 0 },
+    { subject: "t.b", body: "", expected: 0 },
+  ]);
+  for (const subject of ["t.a", "t.b"]) {
+    const { position, body, groupEnd } = (await log.last(subject)) as Fact;
+    expect(await reads.lastByLeader(subject)).toMatchObject({ subject, position, body, groupEnd });
+  }
+  expect(await reads.lastByLeader("t.none")).toBeUndefined();
+  await nc.close();
 });
 
 /** Logs on one server, each with a connection of its own. */
