@@ -3,7 +3,7 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { Polled } from "../../schemas/wire/shapes.ts";
-import { type Delivery, toldEvent } from "../watch/watching.ts";
+import { type Delivery, stillTold, toldEvent } from "../watch/watching.ts";
 import type { EventDeps } from "./events.ts";
 import { describe } from "./route.ts";
 import { readWatchQuery, type WatchQueryShape, watchQuery, wishOf } from "./watch-query.ts";
@@ -84,7 +84,9 @@ export function pollRoutes(app: FastifyInstance, { reader, watching, streams, lo
       }
       reply.header("cache-control", "no-store");
       // A cursor says what bookmarks say; and that the snapshot is complete, the answer itself says.
-      return { events: deliveries.filter(isNews).map(toldEvent), cursor: watcher.last };
+      // What was gathered first may have been hidden since.
+      const owed = stillTold(deliveries.filter(isNews), caller?.address.text);
+      return { events: owed.map(toldEvent), cursor: watcher.last };
     },
   );
 }

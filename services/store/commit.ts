@@ -51,6 +51,8 @@ export const singleCommits: CommitLimits = {
   singlesInFlightMax: Number.POSITIVE_INFINITY,
 };
 
+/** Characters in one batch, so that large values are answered for in time. */
+const batchCharsMax = 4 * 1024 * 1024;
 /** Groups that are settled at a time: each is a batch of its own, and the server drops those past 50. */
 const settledAtOnce = 8;
 /** In less time it is not tried once more. */
@@ -148,11 +150,13 @@ export function groupCommit(
     const collides = ({ subject, of = subject }: Append): boolean =>
       written.has(subject) || written.has(of) || reliedOn.has(subject);
     let size = 0;
+    let chars = 0;
     for (let i = from; i < queue.length; i++) {
       const unit = queue[i] as Waiting;
-      const fits = units.length === 0 || size + unit.facts.length <= limits.batchMax;
-      if (!fits || unit.facts.some(collides)) break;
-      for (const { subject, of } of unit.facts) {
+      const hasRoom = size + unit.facts.length <= limits.batchMax && chars < batchCharsMax;
+      if ((units.length > 0 && !hasRoom) || unit.facts.some(collides)) break;
+      for (const { subject, of, body } of unit.facts) {
+        chars += body.length;
         written.add(subject);
         if (of !== undefined) reliedOn.add(of);
       }

@@ -81,26 +81,12 @@ export async function openJetStreamLog(
   }
 
   async function end(known = 0): Promise<number> {
-    const given = await lastGiven();
+    const given = await reads.lastGiven();
     if (given <= known) return given;
-    try {
-      // A fact that was forgotten since would never come by the feed; but nearly always the last one is still there.
-      if (given > 0 && (await manager.streams.getMessage(stream, { seq: given }))) return given;
-      // The server looks through all subjects for it: 40 ms where there are 400,000.
-      const message = await manager.streams.getMessage(stream, { last_by_subj: `${prefix}.>` });
-      return message?.seq ?? 0;
-    } catch (error) {
-      throw new LogUnavailable(`the store did not answer: ${(error as Error).message}`);
-    }
-  }
-
-  async function lastGiven(): Promise<number> {
-    try {
-      const { state } = await manager.streams.info(stream);
-      return state.last_seq;
-    } catch (error) {
-      throw new LogUnavailable(`the store did not answer: ${(error as Error).message}`);
-    }
+    // A fact that was forgotten since would never come by the feed; but nearly always the last one is still there.
+    if (await reads.ofLeader({ seq: given })) return given;
+    // The server looks through all subjects for it: 40 ms where there are 400,000.
+    return (await reads.ofLeader({ last_by_subj: `${prefix}.>` }))?.seq ?? 0;
   }
 
   async function last(subject: string): Promise<Fact | undefined> {
@@ -159,7 +145,7 @@ export async function openJetStreamLog(
     last,
     snapshot,
     end,
-    lastGiven,
+    lastGiven: reads.lastGiven,
     feed: (after, signal) => jetStreamFeed({ js, stream, after, signal, onTrouble }),
   };
 }

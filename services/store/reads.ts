@@ -18,7 +18,6 @@ export interface StoredFact extends Fact {
 /** Of $JS.API.STREAM.MSG.GET. */
 interface StoredAnswer {
   readonly message?: { readonly seq: number; readonly time: string; readonly data?: string };
-  readonly error?: { readonly code: number; readonly description: string };
 }
 
 interface Collecting {
@@ -30,6 +29,12 @@ export interface Reads {
   last(subject: string): Promise<StoredFact | undefined>;
   /** The same by the leader, for where a replica may lag behind it. */
   lastByLeader(subject: string): Promise<Fact | undefined>;
+  /** Undefined where there is no such message any more. */
+  ofLeader(
+    wish: { readonly seq: number } | { readonly last_by_subj: string },
+  ): Promise<{ readonly seq: number } | undefined>;
+  /** The last position that was given, whether or not it is still held. */
+  lastGiven(): Promise<number>;
   /** Undefined when more match than one answer can hold. */
   snapshot(filters: readonly string[]): Promise<Snapshot | undefined>;
   /** Where these subjects' last facts lie; without those that were written while this was read. */
@@ -61,21 +66,39 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
     return storedFact(answer);
   }
 
+  async function ofLeader(wish: { readonly seq: number } | { readonly last_by_subj: string }) {
+    const { message } = await askLeader<StoredAnswer>("STREAM.MSG.GET", wish);
+    return message;
+  }
+
   async function lastByLeader(subject: string): Promise<Fact | undefined> {
-    let answer: Msg;
-    try {
-      const wish = JSON.stringify({ last_by_subj: subject });
-      answer = await nc.request(`$JS.API.STREAM.MSG.GET.${stream}`, wish, { timeout: timeoutMs() });
-    } catch (error) {
-      throw new LogUnavailable(`the store did not answer: ${(error as Error).message}`);
-    }
-    const { message, error } = answer.json<StoredAnswer>();
-    if (error?.code === 404) return undefined;
-    if (message === undefined) throw new LogUnavailable(`the store answered ${error?.description}`);
+    const message = await ofLeader({ last_by_subj: subject });
+    if (message === undefined) return undefined;
     const { seq: position, time, data = "" } = message;
     const { body, place } = unseal(Buffer.from(data, "base64").toString("utf8"));
     const groupEnd = position - place.index + place.size - 1;
     return { subject, position, timeMs: Date.parse(time), body, groupEnd };
+  }
+
+  async function lastGiven(): Promise<number> {
+    const { state } = await askLeader<{ readonly state?: { readonly last_seq: number } }>("STREAM.INFO", {});
+    if (state === undefined) throw new LogUnavailable("the store does not know its stream");
+    return state.last_seq;
+  }
+
+  async function askLeader<T>(api: string, wish: object): Promise<T> {
+    let answer: Msg;
+    try {
+      answer = await nc.request(`$JS.API.${api}.${stream}`, JSON.stringify(wish), { timeout: timeoutMs() });
+    } catch (error) {
+      throw new LogUnavailable(`the store did not answer: ${(error as Error).message}`);
+    }
+    const said = answer.json<
+      T & { readonly error?: { readonly code: number; readonly description: string } }
+    >();
+    if (said.error && said.error.code !== 404)
+      throw new LogUnavailable(`the store answered ${said.error.description}`);
+    return said;
   }
 
   async function snapshot(filters: readonly string[]): Promise<Snapshot | undefined> {
@@ -141,7 +164,7 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
     }
   }
 
-  return { last, lastByLeader, snapshot, positions };
+  return { last, lastByLeader, snapshot, positions, ofLeader, lastGiven };
 }
 
 /** Facts of one group lie side by side: half of one shows only to a look at the log before it reached the group's end. */

@@ -100,6 +100,8 @@ export class Following implements Disposable {
     const from = isLost ? { ...wished, position: undefined, isLost } : known;
     const made = isAway ? (since ?? target.made) : target.made;
     const watch = this.#stream.add({ ...target, node: route.at, made }, from, id);
+    // Its reader may have gone meanwhile.
+    if (watch.stage === "ended") return watch;
     this.#post(watch, target, route);
     const left = isAway ? target.node : route.left;
     if (left === undefined) return watch;
