@@ -3,7 +3,6 @@
 //
 // Rules only grant; a block beats every grant; without rules each type's own default holds. What a politely blocked
 // party may be shown is exactly what somebody is shown to whom nothing is granted: the verdict `absent`.
-import { Refusal } from "./refusal.ts";
 
 export type Visibility = "public" | "contacts" | "private";
 
@@ -295,20 +294,4 @@ function isGroup(who: string): boolean {
 
 function domainOf(address: string): string {
   return address.slice(address.indexOf("@"));
-}
-
-/** What a caller is told whose wish met this verdict; undefined where absence is all that it may learn. */
-export function refusalOf(verdict: Verdict): Refusal | undefined {
-  switch (verdict.is) {
-    case "blocked":
-      return new Refusal("blocked", "The owner has blocked you.");
-    case "undisclosed":
-      return new Refusal(
-        "reveal-required",
-        `The owner asks that you disclose ${verdict.missing.join(", ")}.`,
-        verdict.missing.map((name) => ({ pointer: "/reveal", detail: `must name ${name}, which you hold` })),
-      );
-    default:
-      return undefined;
-  }
 }

@@ -2,9 +2,9 @@
 // In: senders, recipients, what both have decided. Out: taken or dropped, yes or no. Never: a difference that a sender could see between nobody, nothing granted and a polite block.
 import { type Address, parseAddress, rootOf } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
-import { refusalOf } from "../core/policy.ts";
 import { actorOf, type Principal, rights } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import { refusalOf } from "../core/verdict.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Access, Audience, Look } from "../property/properties.ts";
 import type { Letter } from "./boxes.ts";

@@ -13,7 +13,6 @@ import {
   type Inquiry,
   judge,
   noDecisions,
-  refusalOf,
   unblocked,
   type Verdict,
   visibilityOfUnknown,
@@ -21,6 +20,7 @@ import {
 import { allows, type Caller, type Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
+import { refusalOf } from "../core/verdict.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Visibilities } from "./visibilities.ts";

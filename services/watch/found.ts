@@ -13,7 +13,7 @@ import type { WatchWish } from "./wish.ts";
 
 export interface FoundDeps {
   readonly epoch: string;
-  readonly access: Pick<Access, "may">;
+  readonly access: Pick<Access, "may" | "judge">;
   /** Everything that the log holds of what an account's standing queries have found. */
   readonly foundBy: (account: Address) => Promise<readonly Fact[]>;
 }
@@ -108,7 +108,8 @@ export class Found {
     const { id: subscription, node, atMs } = match;
     const address = parseAddress(node);
     const may = (name: string): boolean => this.#deps.access.may(look, address, name, "read");
-    if (isIn ? !may("*") : this.#unsaid.delete(subject)) {
+    const isVisible = (): boolean => this.#deps.access.judge(look, address, "*", "read").is === "granted";
+    if (isIn ? !isVisible() : this.#unsaid.delete(subject)) {
       // Of what it may not read it does not hear; nor that it is over, whatever it was.
       if (isIn) this.#unsaid.add(subject);
       return;
@@ -123,7 +124,7 @@ export class Found {
       data: { subscription, node, properties },
     });
     // It may wait for its reader, and be hidden meanwhile.
-    const mayTell = (): boolean => may("*") && seen.every(([name]) => may(name));
+    const mayTell = (): boolean => isVisible() && seen.every(([name]) => may(name));
     this.#stream.announce(event, undefined, when, isIn ? mayTell : undefined);
   }
 }

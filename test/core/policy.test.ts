@@ -13,11 +13,11 @@ import {
   judge,
   noDecisions,
   type Rule,
-  refusalOf,
   unblocked,
   type Verdict,
   type Visibility,
 } from "../../services/core/policy.ts";
+import { refusalOf } from "../../services/core/verdict.ts";
 import given from "../vectors/policy.json" with { type: "json" };
 
 interface Vector {
