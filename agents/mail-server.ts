@@ -42,7 +42,7 @@ async function publicAddress(name: string): Promise<string> {
   throw new Error("smtp leads to an address that is not public");
 }
 
-/** RFC 6890; of IPv6 what is handed out to hosts (RFC 4291 §2.4), less what wraps an IPv4 address or is a host's by itself. */
+/** As services/egress/ has it, which agents never see; test/vectors/private-hosts.json holds both to the same. RFC 6890; of IPv6 what is handed out to hosts (RFC 4291 §2.4), less what wraps an IPv4 address or is a host's by itself. */
 const special = new BlockList();
 for (const [net, prefix] of [
   ["0.0.0.0", 8],
@@ -52,8 +52,12 @@ for (const [net, prefix] of [
   ["169.254.0.0", 16],
   ["172.16.0.0", 12],
   ["192.0.0.0", 24],
+  ["192.0.2.0", 24],
+  ["192.88.99.0", 24],
   ["192.168.0.0", 16],
   ["198.18.0.0", 15],
+  ["198.51.100.0", 24],
+  ["203.0.113.0", 24],
   ["224.0.0.0", 3],
 ] as const)
   special.addSubnet(net, prefix, "ipv4");

@@ -69,6 +69,9 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
   const follower = follow(log, await log.end());
   const records = await openRecords({ domain, log, follower, heads: openHeads(log, headsMax, now) });
   const threads = openThreads(limits, deps.onTrouble, !deps.allowPrivate);
+  /** Agents of each owner that are being made. */
+  const making = new Map<string, number>();
+  let checks = 0;
   const catalog = openCatalog(deps.paths, threads);
   const hosting = openHosting({ ...deps, records, catalog, threads, backoffMs });
   const division = deps.work.divide("agent", hosting.work);
@@ -104,10 +107,6 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
     if (record?.owner === who.address.text) return record;
     throw new Refusal("not-found", "You run no such agent.");
   }
-
-  /** Agents of each owner that are being made. */
-  const making = new Map<string, number>();
-  let checks = 0;
 
   function requireRoom(owner: string): void {
     if (records.of(owner).length + (making.get(owner) ?? 0) < agentsMax) return;

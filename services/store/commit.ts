@@ -226,7 +226,7 @@ export function groupCommit(
 
   function write(units: readonly Waiting[]): Promise<void> {
     const [only] = units;
-    return units.length === 1 && only?.facts.length === 1 ? writeSingle(only) : writeBatch(units);
+    return units.length === 1 && only && isOne(only) ? writeSingle(only) : writeBatch(units);
   }
 
   /** No answer came: where there is time for it, write again under the same conditions. If it is refused now, either we had won or somebody else did. */

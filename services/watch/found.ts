@@ -3,7 +3,7 @@
 import { type Address, parseAddress } from "../core/address.ts";
 import { matchEvent } from "../core/event.ts";
 import type { Json } from "../core/json.ts";
-import { SparseMap } from "../core/sparse.ts";
+import { SparseMap, SparseSet } from "../core/sparse.ts";
 import { type Match, matchOf } from "../directory/directory.ts";
 import { type Access, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
@@ -40,7 +40,7 @@ export class Found {
   /** Where the last fact of each was told. */
   readonly #told = new SparseMap<string, number>();
   /** Matches that the reader was not told of, since it may not read the node. */
-  readonly #unsaid = new Set<string>();
+  readonly #unsaid = new SparseSet<string>();
   /** What the feed brings until what was there has been read. */
   #held: Fact[] | undefined = [];
 
