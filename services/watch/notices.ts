@@ -17,6 +17,7 @@ import {
   type Key,
   type Verification,
   type WatcherFact,
+  wasLetIn,
   watcherBody,
   watcherOf,
   watcherSubject,
@@ -116,6 +117,7 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
           revealed: Object.fromEntries(look.disclosed) as Record<string, Json>,
         }),
         ...(verified && { verified }),
+        wasLetIn: wasLetIn(said) || (before !== undefined && wasLetIn(before)),
       });
       const append = { subject, body, expected: fact?.position ?? 0 };
       try {

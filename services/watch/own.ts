@@ -11,6 +11,7 @@ import { type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
+import { wayOf } from "./following.ts";
 import { Found } from "./found.ts";
 import { asDecided, Gathering, isTold } from "./gathering.ts";
 import type { Start } from "./history.ts";
@@ -244,12 +245,15 @@ export class Own {
     if (this.#isStanding(kept, node, "blocked")) return this.#end(kept, "blocked");
     const isKept = stored !== undefined;
     const target = { node, depth, properties, filter, disclosed, isKept, made: stored?.made };
-    const from = (): Start => asDecided({ id, look: this.#lookOf(wish), target }, start, this.#deps);
-    return after(this.#deps.following.begin({ target, start: from, since: start.position, id }), (watch) => {
-      const present = this.#kept.get(id);
-      if (present && present.watch === undefined && present.stored?.since === stored?.since) {
-        this.#carry(present, watch, start);
-      } else this.#stream.drop(watch);
+    const { acquaintance, following } = this.#deps;
+    return after(acquaintance.startOf(wayOf(this.#stream, target), start), (left) => {
+      const from = (): Start => asDecided({ id, look: this.#lookOf(wish), target }, left, this.#deps);
+      return after(following.begin({ target, start: from, since: left.position, id }), (watch) => {
+        const present = this.#kept.get(id);
+        if (present && present.watch === undefined && present.stored?.since === stored?.since) {
+          this.#carry(present, watch, left);
+        } else this.#stream.drop(watch);
+      });
     });
   }
 

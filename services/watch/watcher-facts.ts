@@ -34,6 +34,8 @@ export interface WatcherFact {
   readonly verified?: Verification | undefined;
   /** Reads since the owner was last told of them. */
   readonly count?: number | undefined;
+  /** Whether anything was ever granted to it here; absent in facts of before this was recorded. */
+  readonly wasLetIn?: boolean | undefined;
 }
 
 /** What tells one thing that a watcher does from another: the subscription, or what it read. */
@@ -51,6 +53,11 @@ export const watcherOf = oncePerFact((fact: Fact): WatcherFact | undefined => {
   const [watcher = ""] = nameOf(fact.subject).split(" ");
   return { ...body, watcher };
 });
+
+/** What facts of before this was recorded do not say, their state does. */
+export function wasLetIn({ wasLetIn, state }: Pick<WatcherFact, "wasLetIn" | "state">): boolean {
+  return wasLetIn ?? (state !== "pending" && state !== "denied");
+}
 
 export function watcherBody({ watcher, ...fact }: WatcherFact): string {
   return JSON.stringify(fact);

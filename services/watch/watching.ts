@@ -12,6 +12,7 @@ import type { Access, Visibilities } from "../property/properties.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { factsOfNode } from "../store/subjects.ts";
+import { openAcquaintance } from "./acquaintance.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { OpenStream } from "./explain.ts";
 import { Following, hasShifted, type Way, wayOf } from "./following.ts";
@@ -101,6 +102,7 @@ export function openWatching(deps: WatchDeps): Watching {
   });
   const ready = new Map<Stream, () => void>();
   const touched = new Set<Stream>();
+  const acquaintance = openAcquaintance(deps);
   const readers = openReaders(hub, deps.members);
 
   /** After a run of facts that came together: time to write out. */
@@ -153,8 +155,13 @@ export function openWatching(deps: WatchDeps): Watching {
     // What the ways depend on is known here once it was asked for.
     const ways = targets.map(way);
     for (const one of ways) await forwarding.follow({ ...one, since: position });
+    const starts: Start[] = [];
+    for (const one of ways) starts.push(await acquaintance.startOf(one, left));
     // Asked in the moment in which they are taken up: from there on the feed tells.
-    const isOther = position !== undefined && ways.some((one) => hasShifted(deps, one, position));
+    const isOther = ways.some((one, at) => {
+      const since = starts[at]?.position;
+      return since !== undefined && hasShifted(deps, one, since);
+    });
     // What was decided meanwhile may hide what the reader knows: then it begins anew.
     const start = isOther ? { ...left, position: undefined, isLost: true } : left;
     const options = {
@@ -188,6 +195,7 @@ export function openWatching(deps: WatchDeps): Watching {
       own: deps.own,
       end: subscriptions.end,
       following,
+      acquaintance,
       only,
       hearsWatchers: notices,
       hearsGroups: request.brings?.notices ?? isAll,
@@ -204,9 +212,11 @@ export function openWatching(deps: WatchDeps): Watching {
 
     try {
       const ofRoster = caller ? startOfSome(start, deps.book.of(caller.address.text).changed) : start;
-      for (const target of targets) {
-        const from = target.isOfRoster ? ofRoster : start;
-        const begun = following.begin({ target, start: () => from, since: position });
+      for (const [at, target] of targets.entries()) {
+        const its = starts[at] as Start;
+        // One reset is word enough for all of them.
+        const from = its !== left && !isOther ? its : target.isOfRoster ? ofRoster : start;
+        const begun = following.begin({ target, start: () => from, since: its.position });
         if (begun instanceof Promise) await begun;
       }
       if (own && caller) {

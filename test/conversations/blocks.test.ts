@@ -129,6 +129,27 @@ describe.each(stages)("blocks on the %s log", (stage) => {
     await bob.hearsNothing();
   });
 
+  test("a cursor from elsewhere tells of no block, no decision, and of nothing that was never shown", async () => {
+    const [alice, bob] = await aPair();
+    const carol = await world.registers("carol");
+    await carol.grants();
+    await bob.subscribes({ target: carol.address });
+    const { live } = await bob.listens();
+    const after = live.cursor;
+    await bob.leaves();
+    await alice.blocks(bob);
+    await carol.grants({ who: [alice.address], properties: ["*"], allow: ["read", "watch"] });
+    expect(told((await bob.listens({ after })).snapshot)).toEqual([]);
+    for (const whom of [alice.address, carol.address, `nobody-${Date.now()}@localhost`]) {
+      for (const names of ["travel", undefined]) {
+        expect(told((await bob.watches(whom, names, { after })).snapshot)).toEqual([]);
+        await bob.leaves();
+      }
+      const polled = await bob.asks("GET", `/v1/poll?watch=${whom}&after=${after}`);
+      expect(polled.body.events).toEqual([]);
+    }
+  });
+
   test("whoever was away is told of each end above what it knew", async () => {
     const [alice, bob] = await aPair();
     const names = ["a", "b", "c", "d", "e"];
