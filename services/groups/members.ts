@@ -25,6 +25,8 @@ export interface Members extends Disposable {
   groupsOf(member: string): ReadonlyMap<string, number>;
   /** Who came and went after a position, the last turn of each member, in log order; leavings as long as the log remembers them. */
   turnsSince(group: string, position: number): readonly MemberTurn[];
+  /** The last turns of an account and the nodes under it, and of all that belong to its groups, after a position, in log order. */
+  turnsNear(account: string, position: number): readonly MemberTurn[];
   /** Everything that an account, or a node under it, belongs to or asks to. */
   around(account: string): readonly MemberTurn[];
   /** Told before any fact that comes later in the log is. */
@@ -38,6 +40,8 @@ export function openMembers(follower: Follower, now: () => number): Members {
   const byMember = new Map<string, Map<string, number>>();
   /** The last turn of each member, by group. */
   const turns = new Map<string, Map<string, MemberTurn>>();
+  /** The same, by the accounts that they are about: the group's owner and the member's. */
+  const near = new Map<string, Set<MemberTurn>>();
   const listeners = new Set<(turn: MemberTurn) => void>();
   const following = follower.listen({ take });
 
@@ -66,13 +70,24 @@ export function openMembers(follower: Follower, now: () => number): Members {
     const { group, member } = turn;
     const of = turns.get(group) ?? new Map<string, MemberTurn>();
     turns.set(group, of);
+    const last = of.get(member);
+    if (last) forget(of, last);
     // The last comes last.
-    of.delete(member);
     of.set(member, turn);
+    for (const account of accountsOf(turn)) near.set(account, (near.get(account) ?? new Set()).add(turn));
     // The first ones are the oldest: what the log has forgotten need not be remembered either.
     for (const one of of.values()) {
       if (one.standing !== "gone" || now() - one.timeMs < tombstoneSeconds * 1000) break;
-      of.delete(one.member);
+      forget(of, one);
+    }
+  }
+
+  function forget(of: Map<string, MemberTurn>, turn: MemberTurn): void {
+    of.delete(turn.member);
+    for (const account of accountsOf(turn)) {
+      const beside = near.get(account);
+      beside?.delete(turn);
+      if (beside?.size === 0) near.delete(account);
     }
   }
 
@@ -87,19 +102,27 @@ export function openMembers(follower: Follower, now: () => number): Members {
     turnsSince(group, position) {
       return [...(turns.get(group)?.values() ?? [])].filter((turn) => turn.position > position);
     },
-    around(account) {
-      const all = [...turns.values()].flatMap((of) => [...of.values()]);
-      return all.filter(
-        ({ member, standing }) =>
-          standing !== "gone" && (member === account || member.startsWith(`${account}/`)),
-      );
-    },
+    turnsNear: (account, position) =>
+      [...(near.get(account) ?? [])].filter((turn) => turn.position > position),
+    around: (account) =>
+      [...(near.get(account) ?? [])].filter(
+        ({ member, standing }) => standing !== "gone" && accountOf(member) === account,
+      ),
     listen(onTurn) {
       listeners.add(onTurn);
       return { [Symbol.dispose]: () => void listeners.delete(onTurn) };
     },
     [Symbol.dispose]: () => following[Symbol.dispose](),
   };
+}
+
+function accountsOf({ group, member }: MemberTurn): ReadonlySet<string> {
+  return new Set([accountOf(group), accountOf(member)]);
+}
+
+function accountOf(address: string): string {
+  const end = address.indexOf("/");
+  return end < 0 ? address : address.slice(0, end);
 }
 
 type Index = Map<string, Map<string, number>>;

@@ -85,6 +85,8 @@ export class Gathering {
     if (standing !== "member") {
       if (present) this.#remove(member, present, position);
     } else if (present === undefined && this.isOpen) this.#add(member, this.#unknown(), "late");
+    // Whoever is let in may know of the others, and whoever is put out may no more.
+    if (member === this.#gathered.look.caller?.address.text) this.decided(position);
   }
 
   /** The owner of the group has decided anew who may know of its members. */

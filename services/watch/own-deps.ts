@@ -18,7 +18,7 @@ export interface OwnDeps {
   readonly end: (subscription: Subscription, reason: "filter-too-slow" | "blocked") => Promise<void>;
   readonly access: Pick<Access, "judge" | "may" | "hasChanged" | "maySeeMembers">;
   readonly foundBy: FoundDeps["foundBy"];
-  readonly members: Pick<Members, "of" | "turnsSince">;
+  readonly members: Pick<Members, "of" | "turnsSince" | "turnsNear">;
   readonly standing: Standing;
   readonly epoch: string;
   /** Of these names the ones that the watcher's own node holds, with their values. */

@@ -62,6 +62,15 @@ export class Own {
     this.#tellOfWatcher(fact);
   }
 
+  /** Who came to its groups, and where it came itself, while it was away. */
+  beginMembers(): void {
+    const { position } = this.#start;
+    const { caller } = this.#stream;
+    if (position === undefined || caller === undefined) return;
+    const turns = this.#deps.members.turnsNear(caller.address.text, position);
+    for (const turn of turns) if (this.#isTold(turn)) this.#word.ofMember(turn);
+  }
+
   /** All have been begun with: from now on each fact comes once, by the feed. */
   async begun(): Promise<void> {
     this.#hasBegun = true;

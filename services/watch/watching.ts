@@ -68,7 +68,7 @@ export interface WatchDeps extends Pick<OwnDeps, "whoHas" | "standing" | "own"> 
   readonly history: History;
   readonly subscriptions: Pick<Subscriptions, "of" | "end">;
   readonly book: Book;
-  readonly members: Pick<Members, "of" | "turnsSince" | "listen">;
+  readonly members: Pick<Members, "of" | "turnsSince" | "turnsNear" | "listen">;
   readonly visibilities: Pick<Visibilities, "listen">;
   readonly forwarding: Pick<Forwarding, "listen" | "follow">;
   /** Who may see what: asked at delivery. */
@@ -234,6 +234,7 @@ export function openWatching(deps: WatchDeps): Watching {
         if (notices && (after || request.brings))
           for (const fact of await deps.notices.of(caller.address))
             if (isMissed(fact)) mine.beginNotice(fact);
+        mine.beginMembers();
         await mine.begun();
       }
       const opening = stream.open();

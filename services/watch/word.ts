@@ -20,6 +20,7 @@ export class Word {
   readonly #stream: Stream;
   readonly #start: Start;
   readonly #deps: WordDeps;
+  readonly #turns = new WeakSet<MemberTurn>();
   #marks = 0;
 
   constructor(stream: Stream, start: Start, deps: WordDeps) {
@@ -70,7 +71,10 @@ export class Word {
     this.#stream.announce(watcherEvent(told, `${this.#deps.epoch}-${fact.position}`));
   }
 
+  /** Once, however many of its subscriptions are about that group. */
   ofMember(turn: MemberTurn): void {
+    if (this.#turns.has(turn)) return;
+    this.#turns.add(turn);
     this.#stream.announce(memberEvent(this.#deps.epoch, turn));
   }
 }

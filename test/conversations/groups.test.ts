@@ -308,6 +308,44 @@ describe.each(stages)("groups on the %s log", (stage) => {
       expect(heard.filter(({ event }) => event.data.node === bob.address)).toEqual([]);
     });
 
+    test("on return an owner hears who came and went, and a member that it was put out", async () => {
+      const { alice, bob, carol } = await people("alice", "bob", "carol");
+      const group = await aGroup(alice, "approval");
+      await lets(alice, group, bob);
+      await watching(bob, group);
+      const after = new Map<Person, string>();
+      for (const one of [alice, bob]) {
+        after.set(one, (await one.listens()).live.cursor);
+        await one.leaves();
+      }
+      await carol.asks("PUT", memberPath(group, carol));
+      await alice.asks("DELETE", memberPath(group, bob));
+      const missed = async (one: Person): Promise<string[]> =>
+        names((await one.listens({ after: after.get(one) as string })).snapshot).filter((name) =>
+          name.startsWith("member"),
+        );
+      expect(await missed(alice)).toEqual([`member.pending ${carol.address}`, `member.left ${bob.address}`]);
+      expect(await missed(bob)).toEqual([`member.left ${bob.address}`]);
+    });
+
+    test("whoever is let in sees the others, and whoever is put out no more", async () => {
+      const { alice, bob, carol } = await people("alice", "bob", "carol");
+      const group = await aGroup(alice);
+      await alice.grants({ who: ["anyone"], properties: ["motto"], allow: ["read", "watch"] });
+      await lets(alice, group, bob);
+      await bob.sets("spot", 1);
+      await watching(carol, group);
+      expect((await carol.listens()).snapshot).toEqual([]);
+      await lets(alice, group, carol);
+      await carol.hears("member.joined", { member: carol.address });
+      await carol.hears("property.changed", { node: bob.address, value: 1 });
+      await alice.asks("DELETE", memberPath(group, carol));
+      await carol.hears("property.removed", { node: bob.address });
+      await carol.hears("member.left", { member: carol.address });
+      await bob.sets("spot", 2);
+      await carol.hearsNothing();
+    });
+
     test("without sight of the members it shows the group alone", async () => {
       const { alice, bob, carol } = await people("alice", "bob", "carol");
       const group = await aGroup(alice);
