@@ -7,7 +7,7 @@ import type { Soon } from "../core/soon.ts";
 import { nodeOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
-import { Conflict, type Fact, LogUnavailable } from "../store/log.ts";
+import { Conflict, type Fact, LogUnavailable, onceApplied } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
 import { type Forward, type ForwardTurn, hopsMax, openForwardBook } from "./book.ts";
 import { type ForwardFact, forwardBody, forwardOf } from "./forward-facts.ts";
@@ -90,7 +90,8 @@ export function openForwarding({ heads, follower, access, now, onTrouble }: Forw
         requireWay(owner, forward.to);
       } else if (before === undefined || forwardOf(before).to === undefined) return;
       try {
-        await follower.known(await append(subject, before, forward));
+        const position = await append(subject, before, forward);
+        await onceApplied(follower.known(position));
         return;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;

@@ -9,7 +9,7 @@ import type { Soon } from "../core/soon.ts";
 import { nodeOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
-import { Conflict, type Log, LogUnavailable } from "../store/log.ts";
+import { Conflict, type Log, LogUnavailable, onceApplied } from "../store/log.ts";
 import { factsOfNode, nameOf, subjectOf } from "../store/subjects.ts";
 import { leftBody, type Membership, membershipBody, membershipOf } from "./member-facts.ts";
 import type { Members } from "./members.ts";
@@ -80,7 +80,8 @@ export function openGroups(deps: GroupDeps): Groups {
           ? { subject, body: leftBody, expected, keepSeconds: tombstoneSeconds }
           : { subject, body: membershipBody(after), expected };
       try {
-        await follower.known(await heads.append([append]));
+        const position = await heads.append([append]);
+        await onceApplied(follower.known(position));
         return { before, after: after === "gone" ? undefined : after };
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;

@@ -8,7 +8,7 @@ import { Refusal } from "../core/refusal.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
-import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
+import { Conflict, type Fact, type Log, LogUnavailable, onceApplied } from "../store/log.ts";
 import { factsOfNode, nameOf, subjectOf } from "../store/subjects.ts";
 import { type Book, openBook } from "./book.ts";
 import { answerBody, blockBody, blockOf, rulesBody, rulesOf } from "./policy-facts.ts";
@@ -70,7 +70,7 @@ export function openPolicies({ log, heads, follower, members, now }: PolicyDeps)
         const position = await heads.append([
           body === undefined ? { ...append, keepSeconds: tombstoneSeconds } : append,
         ]);
-        await follower.known(position);
+        await onceApplied(follower.known(position));
         return before;
       } catch (error) {
         if (!(error instanceof Conflict)) throw error;

@@ -7,7 +7,7 @@ import { Refusal } from "../core/refusal.ts";
 import { nodeOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
-import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
+import { Conflict, type Fact, type Log, LogUnavailable, onceApplied } from "../store/log.ts";
 import { factsOfNode, factsOfTree, placeOf, subjectOf } from "../store/subjects.ts";
 import { isLive, isLiveNode, tombstones } from "./appends.ts";
 import type { Changes } from "./change.ts";
@@ -80,8 +80,8 @@ export function openNodes(deps: NodeDeps): NodeService {
         return { appends: [append], outcome: present === undefined };
       },
     });
-    if (outcome) await clear(address, 0, first);
-    if (parent && first > 0) await undoUnlessUnder(parent, address, first);
+    if (outcome) await onceApplied(clear(address, 0, first));
+    if (parent && first > 0) await onceApplied(undoUnlessUnder(parent, address, first));
     return { created: outcome };
   }
 
@@ -116,10 +116,12 @@ export function openNodes(deps: NodeDeps): NodeService {
   }
 
   async function remove(address: Address): Promise<void> {
+    let isBegun = false;
+    const then = <T>(step: Promise<T>): Promise<T> => (isBegun ? onceApplied(step) : step);
     for (let round = 0; round < removalRoundsMax; round++) {
-      const { facts, position } = await log.snapshot([factsOfTree(address)]);
+      const { facts, position } = await then(log.snapshot([factsOfTree(address)]));
       // What ended many leases at once is known from the feed alone.
-      await follower.known(position);
+      await then(Promise.resolve(follower.known(position)));
       const live = facts
         .map((fact) => leases.stands(fact, position))
         .filter((fact) => lies(fact, address) && isLive(fact));
@@ -130,7 +132,8 @@ export function openNodes(deps: NodeDeps): NodeService {
         const known = new Map(live.slice(from, from + removedAtOnce).map((fact) => [fact.subject, fact]));
         const appends = tombstones(known, keeper);
         try {
-          await heads.append(appends);
+          await then(heads.append(appends));
+          isBegun = true;
         } catch (error) {
           if (!(error instanceof Conflict)) throw error;
           // Somebody wrote meanwhile; the next round sees it.

@@ -11,7 +11,7 @@ import type { Soon } from "../core/soon.ts";
 import type { Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Log } from "../store/log.ts";
-import { type Fact, LogUnavailable } from "../store/log.ts";
+import { type Fact, LogUnavailable, onceApplied } from "../store/log.ts";
 import { factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
 import { compileTrusted, type Validate } from "./ajv.ts";
 import type { Changes } from "./change.ts";
@@ -162,8 +162,8 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
 
   /** What was answered holds for the very next request to this broker. */
   async function learned(subject: string): Promise<void> {
-    const fact = await heads.get(subject);
-    if (fact) await follower.known(fact.position);
+    const fact = await onceApplied(heads.get(subject));
+    if (fact) await onceApplied(follower.known(fact.position));
   }
 
   return {

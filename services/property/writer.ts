@@ -15,7 +15,7 @@ import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Heads } from "../store/heads.ts";
-import { type Append, type Fact, LogUnavailable, OutcomeUnknown } from "../store/log.ts";
+import { type Append, type Fact, onceApplied } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
 import type { Access } from "./access.ts";
 import { type ChangeAnswer, type PropertyShape, placeAnswer, propertyShape } from "./answer.ts";
@@ -138,21 +138,17 @@ export function openWriter(deps: WriterDeps): Writer {
   /** The node may have been deleted while the write was on its way: then the write must not outlive it. */
   function undoOnDeletedNode(nodeSubject: string, touches: readonly Touch[]): Soon<void> {
     const node = heads.get(nodeSubject);
-    if (node instanceof Promise || !isLiveNode(node)) return undoUnlessLive(nodeSubject, touches);
+    if (node instanceof Promise || !isLiveNode(node))
+      return onceApplied(undoUnlessLive(nodeSubject, touches));
   }
 
   async function undoUnlessLive(nodeSubject: string, touches: readonly Touch[]): Promise<void> {
-    try {
-      if (isLiveNode(await heads.get(nodeSubject))) return;
-      await changes.change({
-        writes: touches.map((touch) => touch.subject),
-        prepare: settle,
-        decide: (known) => ({ appends: tombstones(known, keeper), outcome: undefined }),
-      });
-    } catch (error) {
-      // LogUnavailable would say that nothing was applied; but the write was.
-      throw error instanceof LogUnavailable ? new OutcomeUnknown(error.message) : error;
-    }
+    if (isLiveNode(await heads.get(nodeSubject))) return;
+    await changes.change({
+      writes: touches.map((touch) => touch.subject),
+      prepare: settle,
+      decide: (known) => ({ appends: tombstones(known, keeper), outcome: undefined }),
+    });
     throw new Refusal("not-found", "There is no such node any more.");
   }
 

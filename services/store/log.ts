@@ -9,6 +9,7 @@
 // - `last` and `snapshot` show everything that any broker acknowledged before they were called.
 // - A snapshot holds for each subject its last fact at `position` or a later one, and no group of facts by half.
 // - The feed gives every fact once, in order, unless a later fact of the same subject took its place; it survives reconnects.
+import type { Soon } from "../core/soon.ts";
 
 /** What an append relies on. */
 export interface Basis {
@@ -84,5 +85,14 @@ export class LogUnavailable extends Error {
   constructor(message: string, full = false) {
     super(message);
     this.full = full;
+  }
+}
+
+/** What follows an append: whoever is refused from here on must not be told that nothing was applied. @throws OutcomeUnknown in place of LogUnavailable */
+export async function onceApplied<T>(following: Soon<T>): Promise<T> {
+  try {
+    return await following;
+  } catch (error) {
+    throw error instanceof LogUnavailable ? new OutcomeUnknown(error.message) : error;
   }
 }
