@@ -122,7 +122,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
   });
   const history = openHistory({ log: facts, follower, domain, now });
   const { whoHas } = accounts;
-  const standing = openStanding({ access, ...nodes, caughtUp: follower.caughtUp, whoHas });
+  const standing = openStanding({ access, ...nodes, follower, whoHas });
   const doorkeeper = openDoorkeeper({ access, notices });
   const egress = openEgress({ allowPrivate: options.webhookAllowPrivate ?? false });
   const { hookSecrets } = accounts;

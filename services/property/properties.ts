@@ -115,7 +115,7 @@ export function openPropertyService(deps: PropertyServiceDeps): PropertyService 
   });
   const access = openAccess(book, types.visibilities, members);
   const reader = openReader({ log, follower, leases, access, witness, now });
-  const writer = openWriter({ changes, heads, leases, types, counts, access, now, keeper });
+  const writer = openWriter({ changes, follower, heads, leases, types, counts, access, now, keeper });
   const renewer = openRenewer({ changes, leases, follower, access, now, keeper });
   return {
     writer,

@@ -8,7 +8,7 @@ import type { Json } from "../core/json.ts";
 import { type Visibility, visibilityOfUnknown } from "../core/policy.ts";
 import { Refusal, type RefusalError } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
-import type { Follower } from "../store/follower.ts";
+import { askedTwice, type Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import type { Log } from "../store/log.ts";
 import { type Fact, LogUnavailable, onceApplied } from "../store/log.ts";
@@ -93,6 +93,10 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
   }
 
   function check(owner: Address, name: PropertyName, value: Json, at: string): Soon<void> {
+    return askedTwice(follower, () => checkAsKnown(owner, name, value, at));
+  }
+
+  function checkAsKnown(owner: Address, name: PropertyName, value: Json, at: string): Soon<void> {
     const schema = ofDomain.get(name)?.schema;
     if (schema !== undefined) return checkAgainst(schema, value, at);
     const trusted = shipped.get(name);

@@ -14,6 +14,7 @@ import {
 import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import { stateOf } from "../store/decoded.ts";
+import { askedTwice, type Follower } from "../store/follower.ts";
 import type { Heads } from "../store/heads.ts";
 import { type Append, type Fact, onceApplied } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
@@ -49,6 +50,7 @@ export interface Writer {
 
 export interface WriterDeps {
   readonly changes: Changes;
+  readonly follower: Pick<Follower, "position" | "caughtUp">;
   readonly heads: Heads;
   readonly leases: Leases;
   readonly types: Types;
@@ -74,7 +76,7 @@ interface RemoveHow {
 }
 
 export function openWriter(deps: WriterDeps): Writer {
-  const { changes, heads, leases, types, counts, access, now, keeper } = deps;
+  const { changes, follower, heads, leases, types, counts, access, now, keeper } = deps;
 
   async function apply(
     who: Principal,
@@ -157,6 +159,12 @@ export function openWriter(deps: WriterDeps): Writer {
     return isFresh ? leases.settleSurely(fact) : leases.settle(fact);
   }
 
+  function requireWrites(who: Principal, node: Address, names: readonly PropertyName[]): Soon<void> {
+    return askedTwice(follower, () => {
+      for (const name of names) access.requireWrite(who, node, name);
+    });
+  }
+
   async function setTouch(
     who: Principal,
     node: Address,
@@ -205,13 +213,14 @@ export function openWriter(deps: WriterDeps): Writer {
 
   return {
     async set(who, node, name, wish, terms = {}) {
-      access.requireWrite(who, node, name);
+      const allowed = requireWrites(who, node, [name]);
+      if (allowed) await allowed;
       const touch = await setTouch(who, node, name, wish, "", terms.cause);
       const { changed, created } = await apply(who, node, [touch], terms);
       return { property: changed[0] as PropertyShape, created };
     },
     async patch(who, node, set, remove, terms = {}) {
-      for (const name of [...set.keys(), ...remove]) access.requireWrite(who, node, name);
+      await requireWrites(who, node, [...set.keys(), ...remove]);
       const touches: Touch[] = [];
       for (const [name, wish] of set)
         touches.push(await setTouch(who, node, name, wish, `/set/${name}`, terms.cause));
@@ -226,7 +235,7 @@ export function openWriter(deps: WriterDeps): Writer {
       return await apply(who, node, touches, terms, remove);
     },
     async remove(who, node, name, view, terms = {}) {
-      access.requireWrite(who, node, name);
+      await requireWrites(who, node, [name]);
       await apply(who, node, [removeTouch(who, node, name, { view, cause: terms.cause })], terms);
     },
   };

@@ -1,6 +1,7 @@
 // The follower: one feed a broker, shared by everything that must know each fact.
 // In: the log. Out: each batch of facts to each listener, in order, groups whole. Never: a listener that waits, or half a group.
 import { setImmediate as turn } from "node:timers/promises";
+import { Refusal } from "../core/refusal.ts";
 import type { Soon } from "../core/soon.ts";
 import type { Fact, Log } from "./log.ts";
 
@@ -169,4 +170,27 @@ function wholeGroups(facts: readonly Fact[]): number {
   let whole = facts.length;
   while (whole > 0 && (facts[whole - 1] as Fact).groupEnd > newest) whole--;
   return whole;
+}
+
+/**
+ * A broker that refuses may have yet to hear of what another one acknowledged: it asks once more when it has caught up.
+ * @throws what the question throws
+ */
+export function askedTwice(
+  follower: Pick<Follower, "position" | "caughtUp">,
+  ask: () => Soon<void>,
+): Soon<void> {
+  const { position } = follower;
+  const again = async (refusal: unknown): Promise<void> => {
+    if (!(refusal instanceof Refusal)) throw refusal;
+    await follower.caughtUp();
+    if (follower.position === position) throw refusal;
+    await ask();
+  };
+  try {
+    const asked = ask();
+    return asked instanceof Promise ? asked.catch(again) : asked;
+  } catch (refusal) {
+    return again(refusal);
+  }
 }

@@ -2,6 +2,7 @@
 // In: a wish, who wishes, the owner's decisions. Out: active or pending, or the refusal that the owner lets show. Never: a difference between nobody, nothing granted and a polite block.
 import type { Address } from "../core/address.ts";
 import type { Access, Look } from "../property/properties.ts";
+import { askedTwice, type Follower } from "../store/follower.ts";
 import type { WatchWish } from "./wish.ts";
 
 export type State = "active" | "pending";
@@ -22,13 +23,12 @@ export interface StandingDeps {
   readonly exists: (address: Address) => Promise<boolean>;
   /** The same, asked of the store itself. */
   readonly existsInStore: (address: Address) => Promise<boolean>;
-  /** Resolves once everything is known that was decided before. */
-  readonly caughtUp: () => Promise<void>;
+  readonly follower: Pick<Follower, "position" | "caughtUp">;
   /** Who is behind an e-mail address; undefined while nobody is. */
   readonly whoHas: (email: string) => Promise<Address | undefined>;
 }
 
-export function openStanding({ access, exists, existsInStore, caughtUp, whoHas }: StandingDeps): Standing {
+export function openStanding({ access, exists, existsInStore, follower, whoHas }: StandingDeps): Standing {
   async function addressOf({ whom }: Pick<WatchWish, "whom">): Promise<Address | undefined> {
     if ("query" in whom) return undefined;
     return "address" in whom ? whom.address : await whoHas(whom.email);
@@ -55,19 +55,9 @@ export function openStanding({ access, exists, existsInStore, caughtUp, whoHas }
       const address = await addressOf(wish);
       if (address === undefined) return;
       await existsInStore(address);
-      await askedTwice(() => access.requireOpen(look, address, selected(wish), "watch"), caughtUp);
+      await askedTwice(follower, () => access.requireOpen(look, address, selected(wish), "watch"));
     },
   };
-}
-
-/** A broker that refuses may have yet to hear of an unblock: it asks once more when it has caught up. */
-export async function askedTwice(require: () => void, caughtUp: () => Promise<void>): Promise<void> {
-  try {
-    require();
-  } catch {
-    await caughtUp();
-    require();
-  }
 }
 
 /** Patterns, `*` where all are selected. */

@@ -9,7 +9,7 @@ import type { Members } from "../groups/groups.ts";
 import type { Messages } from "../messages/messages.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Access, Visibilities } from "../property/properties.ts";
-import type { Follower } from "../store/follower.ts";
+import { askedTwice, type Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { factsOfNode } from "../store/subjects.ts";
 import { openAcquaintance } from "./acquaintance.ts";
@@ -23,7 +23,6 @@ import { Own } from "./own.ts";
 import type { OwnDeps } from "./own-deps.ts";
 import { openReaders } from "./readers.ts";
 import type { Tally } from "./session.ts";
-import { askedTwice } from "./standing.ts";
 import { Stream } from "./stream.ts";
 import type { StreamRequest, Watcher } from "./stream-request.ts";
 import type { Subscriptions } from "./subscriptions.ts";
@@ -148,7 +147,7 @@ export function openWatching(deps: WatchDeps): Watching {
     const { inbox, notices } = request.brings ?? { inbox: isTold("message"), notices: isTold("watch") };
     const way = (target: Target): Way => wayOf({ caller, via }, target);
     for (const { look, node, names } of single(targets).map(way)) {
-      await askedTwice(() => access.requireOpen(look, node, names, "watch"), follower.caughtUp);
+      await askedTwice(follower, () => access.requireOpen(look, node, names, "watch"));
     }
     const left = await startOf(after);
     const { position } = left;
