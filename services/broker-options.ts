@@ -5,7 +5,7 @@ import type { AgentLimits } from "./agents/agents.ts";
 import type { Config } from "./config.ts";
 import type { Limits } from "./http/quotas.ts";
 import type { BoxLimits } from "./messages/messages.ts";
-import type { PushTimes } from "./push/push.ts";
+import type { PushDeps } from "./push/push.ts";
 import type { Log } from "./store/log.ts";
 import type { BeatTimes } from "./work/work.ts";
 
@@ -37,8 +37,8 @@ export interface BrokerOptions extends Pick<Config, "domain" | "registration" | 
   readonly agentPaths?: readonly string[] | undefined;
   /** How agents are held in check; others than usual, for tests. */
   readonly agentLimits?: AgentLimits | undefined;
-  /** When webhooks are tried again; others than usual, for tests. */
-  readonly push?: PushTimes | undefined;
+  /** When webhooks are tried again, how many at once; others than usual, for tests. */
+  readonly push?: Pick<PushDeps, "times" | "room"> | undefined;
   /** Where the directory keeps what it can make again; in memory without it. */
   readonly directoryFile?: string | undefined;
   /** Why the store cannot serve, as far as its keeper knows. */

@@ -230,7 +230,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     caughtUp: follower.caughtUp,
     onAttempt,
     onTrouble,
-    times: options.push,
+    ...options.push,
   });
 
   const agents = await openAgents({

@@ -4,6 +4,8 @@ import { Agent, errors } from "undici";
 import { isLocalName, isPublic, literalOf } from "./addresses.ts";
 import { checkedLookup, NotAllowed, openResolve, type Resolve } from "./resolving.ts";
 
+export { type Gate, openGate, type Room } from "./gate.ts";
+
 export interface EgressRequest {
   readonly url: string;
   readonly method: string;

@@ -5,10 +5,10 @@
 // What happens meanwhile is the stream's own business: blocks, and of each property only the newest value.
 import { setTimeout as delay } from "node:timers/promises";
 import { Refusal } from "../core/refusal.ts";
+import type { Gate } from "../egress/egress.ts";
 import type { Delivery, Subscription, Watcher } from "../watch/watching.ts";
 import { type Claim, openSaving } from "../work/work.ts";
 import { type Bell, openBell } from "./bell.ts";
-import type { Gate } from "./gate.ts";
 import { after } from "./outcome.ts";
 import { letterOf, nextParcel, type Parcel } from "./parcel.ts";
 import { type PostingDeps, post } from "./posting.ts";
@@ -130,7 +130,7 @@ export function deliver(claim: Claim, deps: DeliveringDeps): Delivering {
     const { url = "", format, rate } = to.hook ?? {};
     const letter = letterOf(parcel.events, format === "batch");
     await pause(nextMs - now(), stop);
-    const leave = await gate.enter(stop);
+    const leave = await gate.enter(to.subscriber.text, stop);
     if (leave === undefined) return false;
     const atMs = now();
     if (rate !== undefined) nextMs = atMs + minuteMs / rate;

@@ -3,12 +3,12 @@
 //
 // Each broker knows all webhooks; the division has each of them worked on by one broker, and carries its progress.
 import { parseCursor } from "../core/cursor.ts";
+import { openGate, type Room } from "../egress/egress.ts";
 import type { Book } from "../policy/policies.ts";
 import type { Deliveries, History, Hooked, HookStanding, Subscription, Watching } from "../watch/watching.ts";
 import { subscriberOf } from "../watch/watching.ts";
 import type { Claim, Work } from "../work/work.ts";
 import { type Delivering, deliver, type OpenFrom } from "./delivering.ts";
-import { openGate } from "./gate.ts";
 import type { PostingDeps } from "./posting.ts";
 import { begunAnew, type Progress, progressJson, progressOf } from "./progress.ts";
 import { type PushTimes, usualTimes } from "./push-times.ts";
@@ -30,15 +30,18 @@ export interface PushDeps extends Pick<PostingDeps, "egress" | "secretsOf" | "no
   readonly onTrouble: (message: string) => void;
   /** Others than usual, for tests. */
   readonly times?: PushTimes | undefined;
+  /** For requests under way, by account; another than usual, for tests. */
+  readonly room?: Room | undefined;
   /** Resolves once everything is known that was decided before. */
   readonly caughtUp: () => Promise<void>;
 }
 
-const underWayMax = 2_000;
+/** One account has at most 400 under way; it takes thirty that do all they may until none is left for whoever comes next. */
+const usualRoom: Room = { places: 2_000, sharedBy: 4 };
 
 export function openPush(deps: PushDeps): Push {
-  const { hooked, book, watching, history, work, times = usualTimes } = deps;
-  const gate = openGate(underWayMax);
+  const { hooked, book, watching, history, work, times = usualTimes, room = usualRoom } = deps;
+  const gate = openGate(room);
   const all = new Map<string, Subscription>();
   const running = new Map<string, Delivering>();
   let isKnown = false;

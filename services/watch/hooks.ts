@@ -1,7 +1,9 @@
 // Hooks: what is agreed with an endpoint before anything is delivered there.
-// In: wishes. Out: hooks, secrets to sign with. Never: a hook for an address that may not be reached, or for an endpoint that says no.
+// In: wishes. Out: hooks, secrets to sign with. Never: a hook for an address that may not be reached, or for an endpoint that says no or was not asked.
 import type { HookSecrets } from "../accounts/accounts.ts";
-import { type Egress, type EgressAnswer, NoAnswer } from "../egress/egress.ts";
+import type { Address } from "../core/address.ts";
+import { Refusal } from "../core/refusal.ts";
+import { type Egress, type EgressAnswer, NoAnswer, openGate, type Room } from "../egress/egress.ts";
 import {
   badWebhook,
   type Hook,
@@ -12,10 +14,10 @@ import {
 } from "./hook.ts";
 
 export interface Hooks {
-  /** Asks the endpoint. @throws Refusal `bad-webhook` */
-  agree(wish: HookWish): Promise<Agreed>;
+  /** Asks the endpoint, when its owner's turn has come. @throws Refusal `bad-webhook`, `rate-limited` when it does not come */
+  agree(owner: Address, wish: HookWish): Promise<Agreed>;
   /** The same for one that is there. */
-  change(present: Hook, wish: HookChangeWish): Promise<Agreed>;
+  change(owner: Address, present: Hook, wish: HookChangeWish): Promise<Agreed>;
   readonly secrets: HookSecrets;
 }
 
@@ -31,24 +33,41 @@ export interface HooksDeps {
   readonly egress: Pick<Egress, "objection" | "request">;
   readonly secrets: HookSecrets;
   readonly domain: string;
+  /** For a turn, and then for an answer; others than usual, for tests. */
+  readonly handshakeMs?: number | undefined;
 }
 
-const handshakeMs = 5_000;
+/** The same for both: an endpoint that hangs gives up its turn before whoever came after it is refused. */
+const usualHandshakeMs = 5_000;
+/** One account has at most 5 under way. */
+const room: Room = { places: 100, sharedBy: 20 };
 /** Requests a minute; fewer where the endpoint says so. */
 const rateWished = 6_000;
 
-export function openHooks({ egress, secrets, domain }: HooksDeps): Hooks {
+export function openHooks(deps: HooksDeps): Hooks {
+  const { egress, secrets, domain, handshakeMs = usualHandshakeMs } = deps;
+  const gate = openGate(room);
+
   /** CloudEvents HTTP 1.1 Web Hooks §4: whoever can answer may say no. */
-  async function askEndpoint(url: string): Promise<Pick<Hook, "isVerified" | "rate">> {
+  async function askEndpoint(owner: Address, url: string): Promise<Pick<Hook, "isVerified" | "rate">> {
     const against = egress.objection(url);
     if (against) throw badWebhook("url", against);
-    const answer = await handshake(url);
+    const answer = await inTurn(owner, () => handshake(url));
     const origin = answer?.headers["webhook-allowed-origin"]?.trim().toLowerCase();
     if (origin === undefined) return { isVerified: false, rate: undefined };
     if (origin !== "*" && origin !== domain) {
       throw badWebhook("url", `leads to an endpoint that does not allow webhooks of ${domain}`);
     }
     return { isVerified: true, rate: rateOf(answer?.headers["webhook-allowed-rate"]) };
+  }
+
+  async function inTurn<T>(owner: Address, ask: () => Promise<T>): Promise<T> {
+    const leave = await gate.enter(owner.text, AbortSignal.timeout(handshakeMs));
+    if (leave) return await ask().finally(leave);
+    // Not asked is not the same as silent: it may be there, and say no.
+    const detail =
+      "Endpoints that were named before are still being asked; name this one again when they have answered.";
+    throw new Refusal("rate-limited", detail, undefined, Math.ceil(handshakeMs / 1000));
   }
 
   async function handshake(url: string): Promise<EgressAnswer | undefined> {
@@ -65,16 +84,16 @@ export function openHooks({ egress, secrets, domain }: HooksDeps): Hooks {
 
   return {
     secrets,
-    async agree({ url, secret, format = "cloudevents" }) {
+    async agree(owner, { url, secret, format = "cloudevents" }) {
       if (secret !== undefined) requireSecret(secret);
-      const hook = { url, format, ...(await askEndpoint(url)) };
+      const hook = { url, format, ...(await askEndpoint(owner, url)) };
       const issued = secret === undefined ? issueSecret() : undefined;
       return { hook, secret: secret ?? issued, issued };
     },
-    async change(present, { url, format = present.format, secret, rotate = false }) {
+    async change(owner, present, { url, format = present.format, secret, rotate = false }) {
       if (secret !== undefined) requireSecret(secret);
       if (secret !== undefined && rotate) throw badWebhook("rotate", "does not go with `secret`");
-      const said = url === undefined ? {} : { url, ...(await askEndpoint(url)) };
+      const said = url === undefined ? {} : { url, ...(await askEndpoint(owner, url)) };
       const issued = rotate ? issueSecret() : undefined;
       return { hook: { ...present, ...said, format }, secret: secret ?? issued, issued };
     },

@@ -161,7 +161,7 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     if (who.agent) wire.agent = who.agent.path.join("/");
     const id = randomBytes(12).toString("base64url");
     const { delivery = "stream" } = wish;
-    const agreed = delivery === "stream" ? undefined : await hooks.agree(delivery.webhook);
+    const agreed = delivery === "stream" ? undefined : await hooks.agree(root, delivery.webhook);
     if (agreed) await settle(root, id, wire, agreed);
     const made = await put(subjectOf(root, "subscription", id), wire, 0);
     // The account may have ended meanwhile: then this would outlive it.
@@ -240,8 +240,8 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     { delivery }: SubscriptionChangeWish,
   ): Promise<Agreed | undefined> {
     if (delivery === undefined) return undefined;
-    const { hook } = await find(who, id);
-    if (hook) return await hooks.change(hook, delivery.webhook);
+    const { hook, subscriber } = await find(who, id);
+    if (hook) return await hooks.change(subscriber, hook, delivery.webhook);
     throw badWebhook("url", "cannot be given to a subscription that is told on streams: make another one");
   }
 

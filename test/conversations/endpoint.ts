@@ -26,6 +26,8 @@ export interface Endpoint extends AsyncDisposable {
   answer: Answering;
   /** What it says to OPTIONS; nothing of webhooks at first. */
   handshake: Record<string, string>;
+  /** How it answers OPTIONS: at once, with that, at first. */
+  shake: (response: ServerResponse) => void;
   /** What OPTIONS said. */
   readonly asked: readonly IncomingHttpHeaders[];
   /** All that came, also what was answered with an error. */
@@ -69,7 +71,7 @@ export async function openEndpoint(): Promise<Endpoint> {
     for await (const part of request.setEncoding("utf8")) body += part;
     if (method === "OPTIONS") {
       asked.push(headers);
-      response.writeHead(200, endpoint.handshake).end();
+      endpoint.shake(response);
       return;
     }
     const read = JSON.parse(body) as CloudEvent | CloudEvent[];
@@ -92,6 +94,7 @@ export async function openEndpoint(): Promise<Endpoint> {
     secret: "",
     answer: answers(204),
     handshake: {},
+    shake: (response) => void response.writeHead(200, endpoint.handshake).end(),
     asked,
     received,
     events,

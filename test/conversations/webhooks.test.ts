@@ -57,7 +57,7 @@ const toldOf =
     data.name === name && JSON.stringify(data.value) === JSON.stringify(value);
 
 describe.each(longStages)("webhooks on the %s log", (stage) => {
-  const world = aWorld(stage, { settings: { webhookAllowPrivate: true, push: times } });
+  const world = aWorld(stage, { settings: { webhookAllowPrivate: true, push: { times } } });
 
   test("bring what is there and each change, in order, signed as Standard Webhooks says", async () => {
     const alice = await world.registers("alice");
@@ -352,7 +352,7 @@ describe.each(longStages)("webhooks on the %s log", (stage) => {
 });
 
 describe("an endpoint", () => {
-  const world = aWorld("memory", { settings: { webhookAllowPrivate: true, push: times } });
+  const world = aWorld("memory", { settings: { webhookAllowPrivate: true, push: { times } } });
 
   test("that asks to be left alone is left alone for so long", async () => {
     const alice = await world.registers("alice");
@@ -517,7 +517,7 @@ describe("an endpoint", () => {
 
 describe("an endpoint that never takes anything", () => {
   const hasty = { ...times, retryMs: [50, 50] };
-  const world = aWorld("memory", { settings: { webhookAllowPrivate: true, push: hasty } });
+  const world = aWorld("memory", { settings: { webhookAllowPrivate: true, push: { times: hasty } } });
 
   test("is given up at the end of the schedule, and what was given up is listed", async () => {
     const alice = await world.registers("alice");
@@ -540,7 +540,7 @@ describe("an endpoint that never takes anything", () => {
 
 describe("between attempts that lie far apart", () => {
   const patient = { ...times, retryMs: [60_000] };
-  const world = aWorld("memory", { settings: { webhookAllowPrivate: true, push: patient } });
+  const world = aWorld("memory", { settings: { webhookAllowPrivate: true, push: { times: patient } } });
 
   test("an endpoint is asked again as soon as there is news, and not before", async () => {
     const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
@@ -566,7 +566,7 @@ describe("between attempts that lie far apart", () => {
 describe("a secret", () => {
   const written: string[] = [];
   const world = aWorld("memory", {
-    settings: { webhookAllowPrivate: true, push: times },
+    settings: { webhookAllowPrivate: true, push: { times } },
     through: (log) => ({
       ...log,
       async append(facts) {
