@@ -156,12 +156,13 @@ export function openSubscriptions(deps: SubscriptionDeps): Subscriptions {
     await standing.requireOpen({ whom, properties }, { caller: who, via: "", disclosed });
     const wire: Wire = { target, properties, depth, at: Math.floor(now()) };
     if (filter) wire.filter = filter.text;
-    if (wish.lease) wire.l = leaseOf(wish.lease.seconds, now());
     if (wish.reveal && wish.reveal.length > 0) wire.reveal = wish.reveal;
     if (who.agent) wire.agent = who.agent.path.join("/");
     const id = randomBytes(12).toString("base64url");
     const { delivery = "stream" } = wish;
     const agreed = delivery === "stream" ? undefined : await hooks.agree(root, delivery.webhook);
+    // It lasts from now on, however long the endpoint took to answer.
+    if (wish.lease) wire.l = leaseOf(wish.lease.seconds, now());
     if (agreed) await settle(root, id, wire, agreed);
     const made = await put(subjectOf(root, "subscription", id), wire, 0);
     // The account may have ended meanwhile: then this would outlive it.

@@ -67,4 +67,17 @@ describe("one account's tarpits", () => {
     for (const answer of held) answer();
     expect(await all).toHaveLength(8);
   });
+
+  test("take nothing off the lease of a subscription by thinking it over", async () => {
+    const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+    const slow = await anEndpoint();
+    slow.shake = (response) => void setTimeout(() => response.writeHead(200).end(), 300);
+    const askedMs = Date.now();
+    const made = await bob.subscribes({
+      target: alice.address,
+      delivery: hookOf(slow),
+      lease: { seconds: 60 },
+    });
+    expect(Date.parse(made.lease.until)).toBeGreaterThanOrEqual(askedMs + 60_300);
+  });
 });
