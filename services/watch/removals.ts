@@ -23,6 +23,16 @@ export function removal(
   return share(event, revision, cursor, undefined);
 }
 
+/** Without what another watch of the same reader still shows: it may disclose more of it. */
+export function shownByNone(
+  lost: ReadonlyMap<string, number>,
+  watches: Iterable<{ shows(subject: string): boolean }>,
+): ReadonlyMap<string, number> {
+  if (lost.size === 0) return lost;
+  const all = [...watches];
+  return new Map([...lost].filter(([subject]) => !all.some((watch) => watch.shows(subject))));
+}
+
 /**
  * @param lost revisions by subject
  * @param position where they were hidden; each gets another revision up to it, past the one that its reader knows

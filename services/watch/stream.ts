@@ -15,6 +15,7 @@ import type { Arrival } from "./hub.ts";
 import { Inbox, type InboxOwner } from "./inbox.ts";
 import { Joins } from "./joins.ts";
 import { present } from "./presenting.ts";
+import { shownByNone } from "./removals.ts";
 import { type Delivery, queuedMax, Session, stillTold } from "./session.ts";
 import type { StreamDeps, StreamOptions } from "./stream-options.ts";
 import type { Target } from "./target.ts";
@@ -179,10 +180,6 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#options.onTouched();
   }
 
-  recall(): void {
-    this.#options.onTakenBack?.();
-  }
-
   behind(inbox: Inbox, position: number): void {
     this.#joinAgain(inbox, position, position - 1);
   }
@@ -195,7 +192,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   turned(watch: Watch, { position, lost, hasGrown, isBlock }: Turned, turn?: Turn): void {
     // Whoever takes a snapshot anew may still be on its way to what it was told before.
     if (watch.stage !== "live") this.recall();
-    this.takeBack(lost, position);
+    this.takeBack(shownByNone(lost, this.#watches), position);
     if (turn) this.#options.onTurned?.(watch, turn);
     if (!this.#watches.has(watch)) return;
     if (watch.stage !== "live") {
@@ -214,6 +211,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   }
 
   now = (): number => this.#deps.now();
+  recall = (): void => this.#options.onTakenBack?.();
   forwarded: WatchOwner["forwarded"] = (...told) => this.#options.onForwarded?.(...told);
 
   [Symbol.dispose](): void {

@@ -161,6 +161,13 @@ export class Watch implements Listening {
     this.#letters.back(this.#owner.takes);
   }
 
+  /** Whether its reader knows a property by it, and may. */
+  shows(subject: string): boolean {
+    if (this.#knowledge.revision(subject) === undefined) return false;
+    const { address, name } = placeOf(subject);
+    return this.#owner.access.audience(address, name)(this.look);
+  }
+
   /** Revisions of the properties that its reader knows by it and by none of the others, by subject. */
   knownAlone(others: Iterable<Watch>): ReadonlyMap<string, number> {
     const beside = [...others];
@@ -181,6 +188,8 @@ export class Watch implements Listening {
       this.#knowledge.forget(subject);
       return name !== "" && (knew !== undefined || this.#isLost(change)) ? "removal" : undefined;
     }
+    // The hub has brought something newer meanwhile, which is told when the snapshot is in; by another watch it may have been.
+    if ((this.#held?.get(subject)?.change.revision ?? 0) > revision) return undefined;
     this.#knowledge.tell(change);
     const isOwed = knew === undefined ? this.#isOwed(change) : knew !== revision;
     if (!isOwed || !this.#passes(change)) return undefined;

@@ -4,7 +4,7 @@ import type { Log } from "../../services/store/log.ts";
 import { openSocket } from "./socket.ts";
 import { aWorld } from "./world.ts";
 
-/** A read of a node that is to come, which waits until it is let go. */
+/** A read of a node that is to come, or a snapshot, which waits until it is let go. */
 interface Hold {
   readonly reached: Promise<void>;
   release(): void;
@@ -24,12 +24,26 @@ describe("on a store that takes its time", () => {
       }
       return found;
     },
+    async snapshot(filters) {
+      const taken = await log.snapshot(filters);
+      if (filters.some((filter) => filter.includes(".property.")) && holdingSnapshot) {
+        const { reach, released } = holdingSnapshot;
+        holdingSnapshot = undefined;
+        reach();
+        await released;
+      }
+      return taken;
+    },
   });
   const world = aWorld("memory", { through });
 
-  function hold(which: number): Hold {
+  let holdingSnapshot: Omit<NonNullable<typeof holding>, "left"> | undefined;
+
+  function hold(which: number | "snapshot"): Hold {
     const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
-    holding = { left: which, reach: reached.resolve, released: released.promise };
+    const held = { reach: reached.resolve, released: released.promise };
+    if (which === "snapshot") holdingSnapshot = held;
+    else holding = { left: which, ...held };
     return { reached: reached.promise, release: released.resolve };
   }
 
@@ -63,5 +77,42 @@ describe("on a store that takes its time", () => {
     await alice.grants({ who: [bob.address], properties: ["*"], allow: ["read", "watch"] });
     await after.hears("subscription.active", { id: subscription });
     await after.hears("property.changed", { name: "travel" });
+  });
+
+  test("a watch whose snapshot is late shows nothing that another one of its stream has told better", async () => {
+    const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+    await alice.sets("count", 5);
+    await using socket = await openSocket(world.url, { token: bob.token });
+    await socket.hears("stream.live");
+    await socket.does("watch", { target: alice.address, properties: ["count"] });
+    await socket.hears("property.changed", { value: 5 });
+    await socket.hears("stream.live");
+    const { reached, release } = hold("snapshot");
+    await socket.does("watch", { target: alice.address, properties: ["count"], filter: "value < 6" });
+    await reached;
+    await alice.sets("count", 7);
+    await socket.hears("property.changed", { value: 7 });
+    release();
+    await socket.hears("stream.live");
+    await alice.sets("count", 4);
+    await socket.hears("property.changed", { value: 4, skipped: undefined });
+  });
+
+  test("what one watch may show no more stays where another one of its stream shows it", async () => {
+    const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+    await bob.sets("profile", { name: "Bob" });
+    await alice.sets("count", 5);
+    const rule = { who: ["anyone"], properties: ["*"], allow: ["read", "watch"] };
+    await alice.grants(rule);
+    await using socket = await openSocket(world.url, { token: bob.token });
+    await socket.hears("stream.live");
+    for (const wish of [{ reveal: ["profile"] }, {}]) {
+      await socket.does("watch", { target: alice.address, properties: ["count"], ...wish });
+      await socket.hears("property.changed", { value: 5 });
+      await socket.hears("stream.live");
+    }
+    await alice.grants({ ...rule, reveal: ["profile"] });
+    await alice.sets("count", 6);
+    await socket.hears("property.changed", { value: 6 });
   });
 });
