@@ -14,6 +14,7 @@ export type { SchemaError, SchemaVerdict } from "./schema-rules.ts";
 export type SchemaCheckOptions = {
   /** For one item, from when a worker has it; waiting and the start of a worker do not count. */
   timeLimitMs?: number;
+  /** Of more than one, the first alone is given what is slow or new. */
   workers?: number;
   /** Of one worker's old generation. */
   heapMb?: number;
@@ -73,7 +74,7 @@ const WORKER_FILE = new URL("./schema-worker.ts", import.meta.url);
 const START_LIMIT_MS = 20_000;
 
 export function openSchemaCheck(options: SchemaCheckOptions = {}): SchemaCheck {
-  const { timeLimitMs = 250, workers = 1, heapMb = 64, waitingMax = 1000, cacheMax = 200 } = options;
+  const { timeLimitMs = 250, workers = 2, heapMb = 64, waitingMax = 1000, cacheMax = 200 } = options;
   const slots: Slot[] = Array.from({ length: workers }, (_, index) => ({
     index,
     state: "empty",
