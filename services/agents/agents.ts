@@ -239,8 +239,11 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
       const record = await own(who, id);
       const letter = (await keepingOf(id).dead()).find((one) => one.run === of);
       if (letter === undefined) throw new Refusal("not-found", "There is no dead letter of this run.");
-      const progress = progressOf(await division.progress(record.id));
-      await division.reset(id, progressJson({ ...progress, replay: [...progress.replay, letter.event] }));
+      await division.reset(record.id, (present) => {
+        const progress = progressOf(present);
+        const others = progress.replay.filter((one) => one.id !== letter.event.id);
+        return progressJson({ ...progress, replay: [...others, letter.event] });
+      });
     },
     async [Symbol.asyncDispose]() {
       leaving[Symbol.dispose]();

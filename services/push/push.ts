@@ -110,7 +110,7 @@ export function openPush(deps: PushDeps): Push {
 
   async function begin(one: Subscription, from: (present: Progress) => string | undefined): Promise<void> {
     const present = await progressOfOne(one);
-    await division.reset(itemOf(one), progressJson(begunAnew(present, from(present))));
+    await division.reset(itemOf(one), () => progressJson(begunAnew(present, from(present))));
     // Whatever still runs here has nothing more to say.
     running.delete(itemOf(one));
   }

@@ -24,8 +24,8 @@ export interface Division extends AsyncDisposable {
   remove(item: string): void;
   /** What whoever works on it saved last, for showing it. */
   progress(item: string): Promise<Json | undefined>;
-  /** Whoever holds the item begins anew with this progress. */
-  reset(item: string, progress: Json): Promise<void>;
+  /** Whoever holds the item begins anew with what follows from its progress; `next` may be asked again. */
+  reset(item: string, next: (present: Json | undefined) => Json): Promise<void>;
   /** Whether this broker works on it now. */
   holds(item: string): boolean;
 }

@@ -80,9 +80,13 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
     ask(item);
   }
 
-  function isMine({ name, isWanted }: Item): boolean {
+  function isMine(item: Item): boolean {
+    return item.isWanted && fallsHere(item);
+  }
+
+  function fallsHere({ name }: Item): boolean {
     const { id, alive, isStanding } = brokers;
-    return !isOver && isWanted && isStanding && winner(name, alive) === id;
+    return !isOver && isStanding && winner(name, alive) === id;
   }
 
   function ask(item: Item): void {
@@ -102,7 +106,10 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
       const { held } = item;
       if (held && (held.stop.signal.aborted || !isMine(item))) await letGo(item, held);
       if (item.held === undefined && isMine(item)) await takeUp(item);
-      if (!item.isWanted && !item.held) items.delete(item.name);
+      if (item.isWanted || item.held) return;
+      if (fallsHere(item)) await forget(item);
+      // It may be wanted again by now.
+      if (!item.isWanted) items.delete(item.name);
     } catch (error) {
       if (!(error instanceof Conflict)) onTrouble(`work could not be divided: ${(error as Error).message}`);
       askLater(item, againMs);
@@ -213,12 +220,23 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
     item.held = undefined;
   }
 
-  async function reset(name: string, progress: Json): Promise<void> {
+  /** What nobody held when it was removed. */
+  async function forget({ name }: Item): Promise<void> {
+    const subject = subjectOf(name);
+    const fact = await log.last(subject);
+    if (fact === undefined || fact.body === "{}") return;
+    const { by } = JSON.parse(fact.body) as Wire;
+    // Whoever holds it forgets it when it lets go.
+    if (by !== undefined && by !== brokers.id && brokers.alive.has(by)) return;
+    await log.append([{ subject, body: "{}", expected: fact.position, keepSeconds: tombstoneSeconds }]);
+  }
+
+  async function reset(name: string, next: (present: Json | undefined) => Json): Promise<void> {
     const subject = subjectOf(name);
     for (let round = 0; ; round++) {
       const fact = await log.last(subject);
-      const { by } = fact ? (JSON.parse(fact.body) as Wire) : {};
-      const body = bodyOf({ by, progress });
+      const { by, progress } = fact ? (JSON.parse(fact.body) as Wire) : {};
+      const body = bodyOf({ by, progress: next(progress) });
       try {
         await log.append([{ subject, body, expected: fact?.position ?? 0 }]);
         return;

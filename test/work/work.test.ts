@@ -98,11 +98,14 @@ for (const stage of ["memory", "jetstream"] as const) {
       await only.busy.get("one")?.save(1);
       await using other = await hand(log);
       other.division.add("one");
-      await other.division.reset("one", 7);
+      await other.division.reset("one", () => 7);
       await until("it to begin anew", () =>
         [only, other].some(({ busy }) => busy.get("one")?.progress === 7),
       );
       expect(await other.division.progress("one")).toBe(7);
+      const more = (present: unknown): number => Number(present) + 1;
+      await Promise.all([only, other].map(async ({ division }) => await division.reset("one", more)));
+      expect(await other.division.progress("one")).toBe(9);
       for (const { division } of [only, other]) division.remove("one");
       await until("it to be gone", () => only.busy.size + other.busy.size === 0);
       await until("it to be forgotten", async () => (await other.division.progress("one")) === undefined);
