@@ -11,6 +11,7 @@ import { Conflict, type Fact, type Log } from "../store/log.ts";
 import { escapeToken, nameOf } from "../store/subjects.ts";
 import type { Brokers } from "./brokers.ts";
 import { ClaimLost, type Division, type Working } from "./claim.ts";
+import { bodyOf, wireOf } from "./claim-facts.ts";
 import { winner } from "./winner.ts";
 
 export interface ClaimDeps {
@@ -25,14 +26,6 @@ export interface ClaimDeps {
 export interface Claims extends Division {
   /** Somebody came or went. */
   look(): void;
-}
-
-interface Wire {
-  /** The broker that holds it; absent once it was let go. */
-  by?: string | undefined;
-  /** The hold that wrote it; absent: somebody from outside did. */
-  hold?: string | undefined;
-  progress?: Json | undefined;
 }
 
 interface Item {
@@ -73,7 +66,7 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
     if (!fact.subject.startsWith(`${prefix}.`)) return;
     const item = items.get(nameOf(fact.subject));
     if (item === undefined) return;
-    const { hold } = JSON.parse(fact.body) as Wire;
+    const { hold } = wireOf(fact);
     // What it wrote itself is no news, nor what came before.
     if (item.held && (hold === item.held.hold || fact.position <= item.held.position)) return;
     item.held?.stop.abort();
@@ -125,7 +118,7 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
   async function takeUp(item: Item): Promise<void> {
     const subject = subjectOf(item.name);
     const fact = await log.last(subject);
-    const { by, progress } = fact ? (JSON.parse(fact.body) as Wire) : {};
+    const { by, progress } = wireOf(fact);
     const { id, alive } = brokers;
     if (by !== undefined && by !== id && alive.has(by)) {
       // Whoever holds it is told by the same log that it falls to this one, and lets go.
@@ -193,7 +186,7 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
         if (!(error instanceof Conflict)) throw error;
         const fact = await log.last(subject);
         // An earlier write that nobody answered may have arrived all the same.
-        if (fact && (JSON.parse(fact.body) as Wire).hold === held.hold) held.position = fact.position;
+        if (fact && wireOf(fact).hold === held.hold) held.position = fact.position;
         else {
           held.stop.abort();
           ask(item);
@@ -209,7 +202,7 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
     await held.saving.catch(() => undefined);
     const subject = subjectOf(item.name);
     const fact = await log.last(subject);
-    const { by, progress } = fact ? (JSON.parse(fact.body) as Wire) : {};
+    const { by, progress } = wireOf(fact);
     // Somebody from outside may have put other progress in its place; if somebody else holds it, it is gone already.
     if (fact !== undefined && by === brokers.id) {
       const left = item.isWanted
@@ -225,7 +218,7 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
     const subject = subjectOf(name);
     const fact = await log.last(subject);
     if (fact === undefined || fact.body === "{}") return;
-    const { by } = JSON.parse(fact.body) as Wire;
+    const { by } = wireOf(fact);
     // Whoever holds it forgets it when it lets go.
     if (by !== undefined && by !== brokers.id && brokers.alive.has(by)) return;
     await log.append([{ subject, body: "{}", expected: fact.position, keepSeconds: tombstoneSeconds }]);
@@ -235,7 +228,7 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
     const subject = subjectOf(name);
     for (let round = 0; ; round++) {
       const fact = await log.last(subject);
-      const { by, progress } = fact ? (JSON.parse(fact.body) as Wire) : {};
+      const { by, progress } = wireOf(fact);
       const body = bodyOf({ by, progress: next(progress) });
       try {
         await log.append([{ subject, body, expected: fact?.position ?? 0 }]);
@@ -269,7 +262,7 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
     },
     async progress(name) {
       const fact = await log.last(subjectOf(name));
-      return fact && (JSON.parse(fact.body) as Wire).progress;
+      return wireOf(fact).progress;
     },
     reset,
     holds: (name) => items.get(name)?.held?.stop.signal.aborted === false,
@@ -294,8 +287,4 @@ export function openClaims({ prefix, log, follower, brokers, working, onTrouble 
       );
     },
   };
-}
-
-function bodyOf(wire: Wire): string {
-  return JSON.stringify(wire);
 }
