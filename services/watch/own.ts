@@ -20,6 +20,7 @@ import type { OwnDeps } from "./own-deps.ts";
 import { type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
+import { TakingUp } from "./taking-up.ts";
 import type { Watch } from "./watch.ts";
 import type { WatchWish } from "./wish.ts";
 import { Word } from "./word.ts";
@@ -34,12 +35,14 @@ export class Own {
   #hasBegun = false;
   readonly #word: Word;
   readonly #found: Found;
+  readonly #taking: TakingUp;
 
   constructor(stream: Stream, start: Start, deps: OwnDeps) {
     this.#stream = stream;
     this.#start = start;
     this.#deps = deps;
     this.#word = new Word(stream, start, deps);
+    this.#taking = new TakingUp(stream);
     this.#found = new Found(stream, this.#kept, deps);
   }
 
@@ -57,34 +60,26 @@ export class Own {
     if (this.#isNews(end.id, end.position)) this.#word.ofEnd(end);
   }
 
-  /** What an owner was to be told of its watchers while it was away. */
-  beginNotice(fact: Fact): void {
-    this.#tellOfWatcher(fact);
-  }
-
   /** Who came to its groups, and where it came itself, while it was away. */
   beginMembers(): void {
     const { position } = this.#start;
     const { caller } = this.#stream;
     if (position === undefined || caller === undefined) return;
-    const turns = this.#deps.members.turnsNear(caller.address.text, position);
-    for (const turn of turns) if (this.#isTold(turn)) this.#word.ofMember(turn);
+    this.#tellOfMembers(this.#deps.members.turnsNear(caller.address.text, position));
   }
 
   /** All have been begun with: from now on each fact comes once, by the feed. */
-  async begun(): Promise<void> {
+  begun(): Promise<void> {
     this.#hasBegun = true;
-    await this.#found.begin();
+    return this.#found.begin();
   }
 
   /** The reader has been told to forget what it knew. */
-  onReset(): void {
-    this.#found.again().catch(() => undefined);
-  }
+  onReset = (): void => void this.#found.again().catch(() => undefined);
 
   /** What the feed brings about one that the caller keeps. */
   take(fact: Fact): void {
-    if (fact.subject.includes(".watcher.")) this.#tellOfWatcher(fact);
+    if (fact.subject.includes(".watcher.")) this.tellOfWatcher(fact);
     else if (fact.subject.includes(".match.")) this.#found.take(fact);
     else this.#takeSubscription(fact);
   }
@@ -110,7 +105,11 @@ export class Own {
     const start = present
       ? { ...this.#stream.start, isPartial: true }
       : startOf(next, this.#start, this.#stream.start);
-    this.#keep({ id, wish: next, stored: next, start, watch: undefined }).catch(() => undefined);
+    const kept = { id, wish: next, stored: next, start, watch: undefined };
+    this.#taking.begin(
+      () => this.#keep(kept),
+      () => this.#positions.get(id) === fact.position,
+    );
   }
 
   /** One that lasts as long as the stream. @throws Refusal `blocked`, `reveal-required` */
@@ -140,7 +139,10 @@ export class Own {
       this.#unwatch(kept);
       this.#word.ofSubscription(kept.id, kept.wish.target, "active");
       const start = { text: this.#stream.last, position: undefined, isLost: false };
-      Promise.resolve(this.#watch(kept, address, start)).catch(() => undefined);
+      this.#taking.begin(
+        () => this.#watch(kept, address, start),
+        () => this.#kept.has(kept.id) && kept.watch === undefined,
+      );
     }
   }
 
@@ -174,14 +176,16 @@ export class Own {
   onMember(turn: MemberTurn): void {
     for (const { gathering } of this.#kept.values())
       if (gathering?.group === turn.group) gathering.turned(turn);
-    if (this.#isTold(turn)) this.#word.ofMember(turn);
+    this.#tellOfMembers([turn]);
   }
 
-  #isTold(turn: MemberTurn): boolean {
-    const watching = [...this.#kept.values()].filter(({ watch }) => watch?.target.node.text === turn.group);
-    const looks = watching.map(({ wish }) => this.#lookOf(wish));
+  #tellOfMembers(turns: readonly MemberTurn[]): void {
     const caller = this.#deps.hearsGroups ? this.#stream.caller : undefined;
-    return isTold(turn, caller, looks, this.#deps.access);
+    for (const turn of turns) {
+      const watching = [...this.#kept.values()].filter(({ watch }) => watch?.target.node.text === turn.group);
+      const looks = watching.map(({ wish }) => this.#lookOf(wish));
+      if (isTold(turn, caller, looks, this.#deps.access)) this.#word.ofMember(turn);
+    }
   }
 
   /** Another watch has taken the place of the one that it had. */
@@ -225,7 +229,8 @@ export class Own {
     return this.#kept.size;
   }
 
-  #tellOfWatcher(fact: Fact): void {
+  /** Who wants to know, also while the owner was away. */
+  tellOfWatcher(fact: Fact): void {
     if (this.#deps.hearsWatchers && this.#isNews(fact.subject, fact.position)) this.#word.ofWatcher(fact);
   }
 
@@ -273,10 +278,8 @@ export class Own {
     if (target.depth === "0") return;
     const gathered = { id: kept.id, look: this.#lookOf(kept.wish), target };
     kept.gathering = new Gathering(gathered, this.#stream, this.#deps);
-    if (left.position !== undefined) {
-      const turns = this.#deps.members.turnsSince(target.node.text, left.position);
-      for (const turn of turns) if (this.#isTold(turn)) this.#word.ofMember(turn);
-    }
+    if (left.position !== undefined)
+      this.#tellOfMembers(this.#deps.members.turnsSince(target.node.text, left.position));
     // One reset is word enough for all of them.
     kept.gathering.begin({ ...from, isLost: false });
   }

@@ -232,7 +232,7 @@ export function openWatching(deps: WatchDeps): Watching {
           after ? position > from : timeMs >= sinceMs;
         if (notices && (after || request.brings))
           for (const fact of await deps.notices.of(caller.address))
-            if (isMissed(fact)) mine.beginNotice(fact);
+            if (isMissed(fact)) mine.tellOfWatcher(fact);
         mine.beginMembers();
         await mine.begun();
       }

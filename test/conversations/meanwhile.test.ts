@@ -1,6 +1,6 @@
 // What an owner decides in the very moment in which somebody comes back to watch: whoever comes is not left with what it may see no more.
 import { describe, expect, test } from "vitest";
-import type { Log } from "../../services/store/log.ts";
+import { type Log, LogUnavailable } from "../../services/store/log.ts";
 import { openSocket } from "./socket.ts";
 import { aWorld } from "./world.ts";
 
@@ -25,6 +25,8 @@ describe("on a store that takes its time", () => {
       return found;
     },
     async snapshot(filters) {
+      if (failing && filters.some((filter) => filter.endsWith(`.property.${failing}`)))
+        throw new LogUnavailable("the store does not answer for a while");
       const taken = await log.snapshot(filters);
       if (filters.some((filter) => filter.includes(".property.")) && holdingSnapshot) {
         const { reach, released } = holdingSnapshot;
@@ -37,6 +39,8 @@ describe("on a store that takes its time", () => {
   });
   const world = aWorld("memory", { through });
 
+  /** Reads of properties of this name fail. */
+  let failing: string | undefined;
   let holdingSnapshot: Omit<NonNullable<typeof holding>, "left"> | undefined;
 
   function hold(which: number | "snapshot"): Hold {
