@@ -42,6 +42,8 @@ export function openMembers(follower: Follower, now: () => number): Members {
   const turns = new Map<string, Map<string, MemberTurn>>();
   /** The same, by the accounts that they are about: the group's owner and the member's. */
   const near = new Map<string, Set<MemberTurn>>();
+  /** Of those the departures, the first of which came first. */
+  const departures = new Set<MemberTurn>();
   const listeners = new Set<(turn: MemberTurn) => void>();
   const following = follower.listen({ take });
 
@@ -68,22 +70,24 @@ export function openMembers(follower: Follower, now: () => number): Members {
 
   function remember(turn: MemberTurn): void {
     const { group, member } = turn;
-    const of = turns.get(group) ?? new Map<string, MemberTurn>();
-    turns.set(group, of);
-    const last = of.get(member);
-    if (last) forget(of, last);
+    const last = turns.get(group)?.get(member);
+    if (last) forget(last);
     // The last comes last.
-    of.set(member, turn);
+    turns.set(group, (turns.get(group) ?? new Map()).set(member, turn));
+    if (turn.standing === "gone") departures.add(turn);
     for (const account of accountsOf(turn)) near.set(account, (near.get(account) ?? new Set()).add(turn));
-    // The first ones are the oldest: what the log has forgotten need not be remembered either.
-    for (const one of of.values()) {
-      if (one.standing !== "gone" || now() - one.timeMs < tombstoneSeconds * 1000) break;
-      forget(of, one);
+    // What the log has forgotten need not be remembered either.
+    for (const one of departures) {
+      if (now() - one.timeMs < tombstoneSeconds * 1000) break;
+      forget(one);
     }
   }
 
-  function forget(of: Map<string, MemberTurn>, turn: MemberTurn): void {
-    of.delete(turn.member);
+  function forget(turn: MemberTurn): void {
+    const of = turns.get(turn.group);
+    of?.delete(turn.member);
+    if (of?.size === 0) turns.delete(turn.group);
+    departures.delete(turn);
     for (const account of accountsOf(turn)) {
       const beside = near.get(account);
       beside?.delete(turn);

@@ -72,15 +72,13 @@ export function openTypes({ domain, log, heads, follower, changes }: TypeDeps): 
     follower,
     new Map([...shipped].map(([name, { visibility }]) => [name, visibility])),
   );
-  const positions = new Map<string, number>();
   const checker = openSchemaCheck();
   const listening = follower.listen({ take });
 
   function take(fact: Fact): void {
-    if (!fact.subject.includes(".type.") || fact.position <= (positions.get(fact.subject) ?? 0)) return;
+    if (!fact.subject.includes(".type.")) return;
     const { address, kind, name } = placeOf(fact.subject);
     if (kind !== "type") return;
-    positions.set(fact.subject, fact.position);
     const type = typeOf(fact);
     if (address.local !== "") return;
     if (type) ofDomain.set(name, typeShape(name, type, "domain"));

@@ -35,17 +35,15 @@ export function openVisibilities(follower: Follower, shipped: ReadonlyMap<string
   const ofDomain = new Map<string, Visibility>();
   /** By account and name. */
   const own = new Map<string, Visibility>();
-  const positions = new Map<string, number>();
   /** By account; the domain's under the empty name. */
   const changes = new Map<string, number>();
   const listeners = new Set<(retyping: Retyping) => void>();
   const following = follower.listen({ take });
 
   function take(fact: Fact): void {
-    if (!fact.subject.includes(".type.") || fact.position <= (positions.get(fact.subject) ?? 0)) return;
+    if (!fact.subject.includes(".type.")) return;
     const { address, kind, name } = placeOf(fact.subject);
     if (kind !== "type") return;
-    positions.set(fact.subject, fact.position);
     const type = typeOf(fact);
     const visibility = type && (type.visibility ?? visibilityOfUnknown);
     const before = of(address, name);
