@@ -3,6 +3,7 @@
 //
 // Rules only grant; a block beats every grant; without rules each type's own default holds. What a politely blocked
 // party may be shown is exactly what somebody is shown to whom nothing is granted: the verdict `absent`.
+import type { ByName } from "./versioned-map.ts";
 
 export type Visibility = "public" | "contacts" | "private";
 
@@ -46,8 +47,9 @@ export interface Decisions {
   /** Undefined: no policy, so that each type's default holds. */
   readonly rules: readonly Rule[] | undefined;
   /** By address, `@domain`, or `anonymous`. */
-  readonly blocks: ReadonlyMap<string, Block>;
-  readonly answers: ReadonlyMap<string, Answer>;
+  readonly blocks: ByName<Block>;
+  /** By the party's address. */
+  readonly answers: ByName<Answer>;
   /** Undefined: the owner keeps no roster, and every account counts as a contact. */
   readonly contacts: ReadonlySet<string> | undefined;
   /** Where the rules or the roster last changed. */
@@ -168,7 +170,7 @@ export function blockOf({
   if (address === undefined) return entry(blocks, "anonymous");
   const own = (agent !== undefined && entry(blocks, agent)) || entry(blocks, address);
   if (own) return own;
-  for (const one of blocks) if (isGroup(one[0]) && isMember(one[0], address)) return one;
+  for (const [who, block] of blocks) if (isGroup(who) && isMember(who, address)) return [who, block];
   return entry(blocks, domainOf(address));
 }
 
@@ -177,7 +179,7 @@ export function hiddenSince(
   inquiry: Pick<Inquiry, "decisions" | "inquirer" | "isMember">,
 ): number | undefined {
   const { address, agent } = inquiry.inquirer;
-  const holds = ([who]: [string, Block]): boolean =>
+  const holds = ([who]: readonly [string, Block]): boolean =>
     address === undefined
       ? who === "anonymous"
       : who === agent ||

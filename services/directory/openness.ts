@@ -23,13 +23,14 @@ export function grantsOf({ rules, answers }: Pick<Decisions, "rules" | "answers"
   const free = reading.filter(
     ({ who, confirm, reveal = [] }) => who.includes("anyone") && !confirm && reveal.length === 0,
   );
-  const answered = [...answers.values()].flatMap(({ decision, properties }) =>
-    decision === "allow" ? (properties ?? []) : [],
-  );
+  const some = new Set(reading.flatMap(({ properties }) => properties));
+  for (const [, { decision, properties = [] }] of answers) {
+    if (decision === "allow") for (const one of properties) some.add(one);
+  }
   return {
     byType: rules === undefined,
     anyone: free.flatMap(({ properties }) => properties),
-    some: [...new Set([...reading.flatMap(({ properties }) => properties), ...answered])],
+    some: [...some],
   };
 }
 

@@ -1,8 +1,10 @@
 // The book: what every owner has decided, as of the place that the feed has come to.
 // In: facts of policies, blocks, answers and rosters, in log order. Out: decisions, and word of each change. Never: a decision older than a fact that the feed has brought.
 import { rootOf } from "../core/address.ts";
-import { type Decisions, noDecisions } from "../core/policy.ts";
+import { MultiMap } from "../core/multi-map.ts";
+import { type Answer, type Block, type Decisions, noDecisions } from "../core/policy.ts";
 import { visible } from "../core/property.ts";
+import { VersionedMap } from "../core/versioned-map.ts";
 import type { Members, MemberTurn } from "../groups/groups.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
@@ -27,13 +29,22 @@ export interface Book extends Disposable {
   listen(onTurn: (turn: Turn) => void): Disposable;
 }
 
+/** What an owner has decided, in a form that can be added to. */
+interface Page extends Decisions {
+  readonly blocks: VersionedMap<Block>;
+  readonly answers: VersionedMap<Answer>;
+}
+
+const blank: Page = { ...noDecisions, blocks: new VersionedMap(), answers: new VersionedMap() };
+
 /** The property of an account's own node that lists its contacts. */
 const rosterName = "contacts";
 
-export function openBook(follower: Follower, members: Pick<Members, "listen">): Book {
-  const pages = new Map<string, Decisions>();
-  /** Owners whose rules or blocks name somebody, by whom they name: a group among them. */
-  const naming = new Map<string, Set<string>>();
+export function openBook(follower: Pick<Follower, "listen">, members: Pick<Members, "listen">): Book {
+  const pages = new Map<string, Page>();
+  /** Owners by each address that their rules name, and by each that they block: a group's among them. */
+  const ruling = new MultiMap();
+  const blocking = new MultiMap();
   const listeners = new Set<(turn: Turn) => void>();
   const following = follower.listen({ take });
   const joining = members.listen(turnMember);
@@ -44,28 +55,24 @@ export function openBook(follower: Follower, members: Pick<Members, "listen">): 
     const { address, name } = placeOf(fact.subject);
     if (kind === "property" && (name !== rosterName || address.path.length > 0)) return;
     const owner = rootOf(address).text;
-    const before = pages.get(owner) ?? noDecisions;
+    const before = pages.get(owner) ?? blank;
     const after = turned(before, kind, name, fact);
     if (after === before) return;
     pages.set(owner, after);
-    index(owner, before, after);
-    for (const listener of listeners) listener({ owner, before, after, position: fact.position });
-  }
-
-  function index(owner: string, before: Decisions, after: Decisions): void {
-    if (before.rules === after.rules && before.blocks === after.blocks) return;
-    for (const who of named(before)) {
-      const owners = naming.get(who);
-      owners?.delete(owner);
-      if (owners?.size === 0) naming.delete(who);
+    if (kind === "policy") {
+      for (const who of named(before)) ruling.delete(who, owner);
+      for (const who of named(after)) ruling.add(who, owner);
+    } else if (kind === "block" && isAddress(name)) {
+      if (after.blocks.has(name)) blocking.add(name, owner);
+      else blocking.delete(name, owner);
     }
-    for (const who of named(after)) naming.set(who, (naming.get(who) ?? new Set()).add(owner));
+    for (const listener of listeners) listener({ owner, before, after, position: fact.position });
   }
 
   function turnMember({ group, member, standing, before: was, position }: MemberTurn): void {
     if (standing !== "member" && was !== "member") return;
-    for (const owner of naming.get(group) ?? []) {
-      const before = pages.get(owner) ?? noDecisions;
+    for (const owner of new Set([...ruling.get(group), ...blocking.get(group)])) {
+      const before = pages.get(owner) ?? blank;
       // Who belongs to a group decides for whom its rules hold, and its blocks.
       const after = { ...before, changed: position, lifted: position };
       pages.set(owner, after);
@@ -87,10 +94,13 @@ export function openBook(follower: Follower, members: Pick<Members, "listen">): 
   };
 }
 
-/** Whoever is named by an address: a group, perhaps. */
-function named({ rules = [], blocks }: Decisions): ReadonlySet<string> {
-  const all = [...rules.flatMap(({ who }) => who), ...blocks.keys()];
-  return new Set(all.filter((who) => who.includes("@") && !who.startsWith("@")));
+/** Addresses that the rules name. */
+function named({ rules = [] }: Decisions): ReadonlySet<string> {
+  return new Set(rules.flatMap(({ who }) => who.filter(isAddress)));
+}
+
+function isAddress(who: string): boolean {
+  return who.includes("@") && !who.startsWith("@");
 }
 
 type Kind = "policy" | "block" | "answer" | "property";
@@ -102,7 +112,7 @@ function kindOf(subject: string): Kind | undefined {
   return kind === "policy" || kind === "block" || kind === "answer" ? kind : undefined;
 }
 
-function turned(before: Decisions, kind: Kind, name: string, fact: Fact): Decisions {
+function turned(before: Page, kind: Kind, name: string, fact: Fact): Page {
   const { position } = fact;
   switch (kind) {
     case "policy":
@@ -113,22 +123,14 @@ function turned(before: Decisions, kind: Kind, name: string, fact: Fact): Decisi
       return isSame(before.contacts, contacts) ? before : { ...before, contacts, changed: position };
     }
     case "answer": {
-      const answer = answerOf(fact);
-      const answers = new Map(before.answers);
       // What was taken back still is a change that whoever resumes from before must not miss.
-      if (answer) answers.set(name, { ...answer, position });
-      else answers.set(name, { decision: "deny", properties: undefined, position });
-      return { ...before, answers };
+      const { decision, properties } = answerOf(fact) ?? { decision: "deny", properties: undefined };
+      return { ...before, answers: before.answers.with(name, { decision, properties, position }) };
     }
     case "block": {
-      const block = blockOf(fact);
-      const blocks = new Map(before.blocks);
-      if (block)
-        return {
-          ...before,
-          blocks: blocks.set(name, { mode: block.mode, position: block.since ?? position }),
-        };
-      if (!blocks.delete(name)) return { ...before, lifted: position };
+      const { mode, since = position } = blockOf(fact) ?? {};
+      if (mode) return { ...before, blocks: before.blocks.with(name, { mode, position: since }) };
+      const blocks = before.blocks.has(name) ? before.blocks.with(name, undefined) : before.blocks;
       return { ...before, blocks, lifted: position };
     }
   }

@@ -123,10 +123,11 @@ export function openWatchers({ notices, policies, access, subscriptions }: Watch
     asked: readonly string[],
   ): readonly string[] | undefined {
     if (named !== undefined || asked.length === 0) return named;
-    const present = policies.book.of(owner.text);
     const position = Number.MAX_SAFE_INTEGER;
     const allowed = { decision: "allow", properties: undefined, position } as const;
-    const decisions = { ...present, answers: new Map(present.answers).set(watcher.text, allowed) };
+    // What others were answered decides nothing here.
+    const answers = new Map([[watcher.text, allowed]]);
+    const decisions = { ...policies.book.of(owner.text), answers };
     const caller = { address: watcher, kind: "person", scopes: [], tokenId: "" } as const;
     const look = { caller, via: "", disclosed: nothingDisclosed };
     const isOffered = asked.some(
