@@ -3,6 +3,7 @@
 //
 // Rules only grant; a block beats every grant; without rules each type's own default holds. What a politely blocked
 // party may be shown is exactly what somebody is shown to whom nothing is granted: the verdict `absent`.
+import { type Blocks, blockOf, domainOf, type GroupsOf, type Party } from "./blocks.ts";
 import type { ByName } from "./versioned-map.ts";
 
 export type Visibility = "public" | "contacts" | "private";
@@ -24,14 +25,6 @@ export interface Rule {
   readonly reveal?: readonly string[];
 }
 
-export type BlockMode = "polite" | "hard";
-
-export interface Block {
-  readonly mode: BlockMode;
-  /** Where in the log it was made. */
-  readonly position: number;
-}
-
 export type Decision = "allow" | "deny" | "polite";
 
 /** What the owner has answered to one party. */
@@ -46,8 +39,7 @@ export interface Answer {
 export interface Decisions {
   /** Undefined: no policy, so that each type's default holds. */
   readonly rules: readonly Rule[] | undefined;
-  /** By address, `@domain`, or `anonymous`. */
-  readonly blocks: ByName<Block>;
+  readonly blocks: Blocks;
   /** By the party's address. */
   readonly answers: ByName<Answer>;
   /** Undefined: the owner keeps no roster, and every account counts as a contact. */
@@ -68,11 +60,7 @@ export const noDecisions: Decisions = {
 };
 
 /** Who asks. */
-export interface Inquirer {
-  /** The account; undefined for a caller without a token. */
-  readonly address: string | undefined;
-  /** The agent that asks for it: what is decided about the agent itself goes first, and a block of either holds. */
-  readonly agent?: string | undefined;
+export interface Inquirer extends Party {
   /** Names of its own properties that it discloses to the owner. */
   readonly disclosed: { has(name: string): boolean };
 }
@@ -87,11 +75,8 @@ export interface Inquiry {
   readonly name: string;
   /** The default of the property's type. */
   readonly visibility: Visibility;
-  readonly isMember: IsMember;
+  readonly groupsOf: GroupsOf;
 }
-
-/** Whether a group has this member. */
-export type IsMember = (group: string, address: string) => boolean;
 
 /** What a verdict rests on. */
 export type Ground =
@@ -133,10 +118,10 @@ const hiding: Record<Visibility, Verdict> = {
 
 /** Asked at delivery by every exit: reads, snapshots, streams, writes of others. */
 export function judge(inquiry: Inquiry): Verdict {
-  const { owner, decisions, inquirer } = inquiry;
+  const { owner, decisions, inquirer, groupsOf } = inquiry;
   if (inquirer.address === owner) return ofOwner;
   if (decisions === noDecisions) return byDefault(inquiry);
-  const blocked = blockOf(inquiry);
+  const blocked = blockOf(decisions.blocks, inquirer, groupsOf);
   if (blocked) {
     const [who, { mode }] = blocked;
     return { is: mode === "hard" ? "blocked" : "absent", ground: { block: who } };
@@ -158,44 +143,10 @@ export function unblocked(inquiry: Inquiry): Verdict {
   return byRules(inquiry, decisions.rules, allowed);
 }
 
-/** The block that holds against whoever asks: its own, else one of a group that it belongs to, else its domain's. */
-export function blockOf({
-  decisions,
-  inquirer,
-  isMember,
-}: Pick<Inquiry, "decisions" | "inquirer" | "isMember">): [who: string, block: Block] | undefined {
-  const { blocks } = decisions;
-  if (blocks.size === 0) return undefined;
-  const { address, agent } = inquirer;
-  if (address === undefined) return entry(blocks, "anonymous");
-  const own = (agent !== undefined && entry(blocks, agent)) || entry(blocks, address);
-  if (own) return own;
-  for (const [who, block] of blocks) if (isGroup(who) && isMember(who, address)) return [who, block];
-  return entry(blocks, domainOf(address));
-}
-
-/** Where the first of all blocks was made that hold against whoever asks. */
-export function hiddenSince(
-  inquiry: Pick<Inquiry, "decisions" | "inquirer" | "isMember">,
-): number | undefined {
-  const { address, agent } = inquiry.inquirer;
-  const holds = ([who]: readonly [string, Block]): boolean =>
-    address === undefined
-      ? who === "anonymous"
-      : who === agent ||
-        who === address ||
-        who === domainOf(address) ||
-        (isGroup(who) && inquiry.isMember(who, address));
-  const positions = [...inquiry.decisions.blocks].filter(holds).map(([, { position }]) => position);
-  return positions.length === 0 ? undefined : Math.min(...positions);
-}
-
 /** Where something last changed that decides what this party sees of the owner, blocks aside. */
 export function changedFor({ changed, answers }: Decisions, { address = "", agent = "" }: Party): number {
   return Math.max(changed, answers.get(address)?.position ?? 0, answers.get(agent)?.position ?? 0);
 }
-
-type Party = Pick<Inquirer, "address" | "agent">;
 
 function answerTo({ answers }: Decisions, { address = "", agent = "" }: Party): Answer | undefined {
   return answers.get(agent) ?? answers.get(address);
@@ -209,9 +160,9 @@ export function hasGrown(before: Inquiry, after: Inquiry): boolean {
 
 /** Patterns that are granted; types' defaults stand as one word that no pattern covers. */
 function grantsOf(inquiry: Inquiry): readonly string[] {
-  const { decisions, inquirer } = inquiry;
+  const { decisions, inquirer, groupsOf } = inquiry;
   if (inquirer.address === inquiry.owner) return ["*"];
-  if (blockOf(inquiry)) return [];
+  if (blockOf(decisions.blocks, inquirer, groupsOf)) return [];
   const answer = answerTo(decisions, inquirer);
   if (answer?.decision === "polite") return [];
   const grants = answer?.decision === "allow" && answer.properties ? [...answer.properties] : [];
@@ -271,29 +222,16 @@ function isConfirmed({ right, name }: Inquiry, { properties }: Rule, allowed: re
   return asked.some((one) => overlap(properties, one));
 }
 
-function isMeant(who: string, { decisions, inquirer, isMember }: Inquiry): boolean {
+function isMeant(who: string, { decisions, inquirer, groupsOf }: Inquiry): boolean {
   const { address, agent } = inquirer;
   if (who === "anyone") return true;
   if (address === undefined) return false;
   if (who === "authenticated" || who === address || who === agent) return true;
   if (who === "contacts") return isContact(decisions, address);
-  return who.startsWith("@") ? who === domainOf(address) : isMember(who, address);
+  return who.startsWith("@") ? who === domainOf(address) : groupsOf(address).has(who);
 }
 
 function isContact({ contacts }: Decisions, address: string | undefined): boolean {
   if (address === undefined) return false;
   return contacts === undefined || contacts.has(address) || contacts.has(domainOf(address));
-}
-
-function entry(blocks: Decisions["blocks"], who: string): [string, Block] | undefined {
-  const block = blocks.get(who);
-  return block && [who, block];
-}
-
-function isGroup(who: string): boolean {
-  return who.includes("@") && !who.startsWith("@");
-}
-
-function domainOf(address: string): string {
-  return address.slice(address.indexOf("@"));
 }

@@ -1,8 +1,9 @@
 // The book: what every owner has decided, as of the place that the feed has come to.
 // In: facts of policies, blocks, answers and rosters, in log order. Out: decisions, and word of each change. Never: a decision older than a fact that the feed has brought.
 import { rootOf } from "../core/address.ts";
+import type { Block } from "../core/blocks.ts";
 import { MultiMap } from "../core/multi-map.ts";
-import { type Answer, type Block, type Decisions, noDecisions } from "../core/policy.ts";
+import { type Answer, type Decisions, noDecisions } from "../core/policy.ts";
 import { visible } from "../core/property.ts";
 import { VersionedMap } from "../core/versioned-map.ts";
 import type { Members, MemberTurn } from "../groups/groups.ts";

@@ -1,9 +1,10 @@
 // Policies: what an owner lets others know, and whom it blocks. The folder's public file.
 // In: owners' wishes. Out: facts in the same log as the properties, so that a block comes before whatever is accepted after it. Never: an answer before this broker itself keeps to it.
 import type { Address } from "../core/address.ts";
+import type { BlockMode } from "../core/blocks.ts";
 import { timestamp } from "../core/event.ts";
 import { tombstoneSeconds } from "../core/fact.ts";
-import type { Answer, BlockMode, Rule } from "../core/policy.ts";
+import type { Answer, Rule } from "../core/policy.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Follower } from "../store/follower.ts";

@@ -1,6 +1,7 @@
 // Policy facts: an owner's decisions as the log holds them, under the owner's own node.
 // In: bodies of facts. Out: rules, blocks, answers; undefined once they were taken back. Never: one that was not checked when it was made.
-import type { Answer, BlockMode, Decision, Rule } from "../core/policy.ts";
+import type { BlockMode } from "../core/blocks.ts";
+import type { Answer, Decision, Rule } from "../core/policy.ts";
 import { oncePerFact } from "../store/decoded.ts";
 
 export interface BlockFact {

@@ -1,14 +1,13 @@
 // Access: the one question that every exit asks: of the token, and of what the owner has decided.
 // In: who looks, at whose property. Out: yes or no, or why. Never: an answer that is kept; each is of the moment in which it is asked.
 import { type Address, rootOf } from "../core/address.ts";
+import { blockOf, hiddenSince, type Party } from "../core/blocks.ts";
 import type { Json } from "../core/json.ts";
 import {
-  blockOf,
   changedFor,
   type Decisions,
   type Grantable,
   hasGrown,
-  hiddenSince,
   type Inquirer,
   type Inquiry,
   judge,
@@ -88,9 +87,9 @@ const memberList = "members";
 export function openAccess(
   book: Book,
   visibilities: Pick<Visibilities, "of" | "changed">,
-  members: Pick<Members, "has">,
+  members: Pick<Members, "has" | "groupsOf">,
 ): Access {
-  const isMember = members.has;
+  const { groupsOf } = members;
 
   function inquiryOf(look: Look, owner: Address, name: string, right: Grantable, given?: Decisions): Inquiry {
     const account = rootOf(owner).text;
@@ -103,7 +102,7 @@ export function openAccess(
       right,
       name: name || "*",
       visibility,
-      isMember,
+      groupsOf,
     };
   }
 
@@ -134,7 +133,7 @@ export function openAccess(
           return visibility === "public" || caller !== undefined;
         }
         const inquirer = inquirerOf(look);
-        const asked = { owner: account, decisions, inquirer, right: "watch", visibility, isMember } as const;
+        const asked = { owner: account, decisions, inquirer, right: "watch", visibility, groupsOf } as const;
         return judge({ ...asked, name: name || "*" }).is === "granted";
       };
     },
@@ -160,13 +159,12 @@ export function openAccess(
       if (decisions === noDecisions || party === owner) return false;
       const isPolite = (one: string): boolean => decisions.answers.get(one)?.decision === "polite";
       if (isPolite(who) || isPolite(party)) return true;
-      const inquirer = { address: party, agent: who, disclosed: nothingDisclosed };
-      return blockOf({ decisions, inquirer, isMember }) !== undefined;
+      return blockOf(decisions.blocks, { address: party, agent: who }, groupsOf) !== undefined;
     },
     hiddenSince(look, owner, name) {
       const inquiry = inquiryOf(look, owner, name, "watch");
-      if (blockOf(inquiry) === undefined || unblocked(inquiry).is !== "granted") return undefined;
-      return hiddenSince(inquiry);
+      const since = hiddenSince(inquiry.decisions.blocks, inquiry.inquirer, groupsOf);
+      return since !== undefined && unblocked(inquiry).is === "granted" ? since : undefined;
     },
     hasChanged({ caller }, owner, since) {
       const decided = changedFor(book.of(rootOf(owner).text), partyOf(caller));
@@ -181,7 +179,7 @@ export function openAccess(
       return !isShutOut && caller !== undefined && members.has(group.text, caller.address.text);
     },
     hasGrown(look, owner, before, after) {
-      const asked = { owner, inquirer: inquirerOf(look), right: "watch", name: "*", isMember } as const;
+      const asked = { owner, inquirer: inquirerOf(look), right: "watch", name: "*", groupsOf } as const;
       const shared = { ...asked, visibility: visibilityOfUnknown };
       return hasGrown({ ...shared, decisions: before }, { ...shared, decisions: after });
     },
@@ -192,7 +190,7 @@ function inquirerOf({ caller, disclosed }: Look): Inquirer {
   return { ...partyOf(caller), disclosed };
 }
 
-function partyOf(caller: Caller): Pick<Inquirer, "address" | "agent"> {
+function partyOf(caller: Caller): Party {
   return { address: caller?.address.text, agent: caller?.agent?.text };
 }
 

@@ -57,7 +57,7 @@ export interface PropertyServiceDeps {
   readonly follower: Follower;
   /** What owners have decided. */
   readonly book: Book;
-  readonly members: Pick<Members, "has">;
+  readonly members: Pick<Members, "has" | "groupsOf">;
   readonly witness: Witness;
   readonly now: () => number;
   /** Names this broker in the leases that it grants. */

@@ -1,10 +1,9 @@
 // Who may do what: the rule by its vectors, and what holds whatever owners decide.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { Block, BlockMode, GroupsOf } from "../../services/core/blocks.ts";
 import { matchNames } from "../../services/core/name-pattern.ts";
 import {
-  type Block,
-  type BlockMode,
   type Decision,
   type Decisions,
   type Grantable,
@@ -39,13 +38,13 @@ interface Vector {
 
 const grantables: readonly Grantable[] = ["read", "watch", "write", "message"];
 const verdicts = given.verdicts as readonly Vector[];
-const members = new Map(Object.entries(given.members));
-const isMember = (group: string, address: string): boolean => members.get(group)?.includes(address) ?? false;
+const groupsOf: GroupsOf = (address) =>
+  new Map(Object.entries(given.members).filter(([, members]) => members.includes(address)));
 
 function inquiryOf(vector: Vector): Inquiry {
   const { who, agent, discloses = [], right = "watch", name = "travel", visibility = "contacts" } = vector;
   const inquirer = { address: who ?? undefined, agent, disclosed: new Set(discloses) };
-  return { owner: given.owner, decisions: decisionsOf(vector), inquirer, right, name, visibility, isMember };
+  return { owner: given.owner, decisions: decisionsOf(vector), inquirer, right, name, visibility, groupsOf };
 }
 
 function decisionsOf({ rules, blocks = {}, answers = {}, contacts }: Vector): Decisions {
@@ -136,7 +135,7 @@ const inquiry: fc.Arbitrary<Inquiry> = fc.record({
   right: fc.constantFrom(...grantables),
   name: fc.constantFrom(...universe),
   visibility: fc.constantFrom(...visibilities),
-  isMember: fc.constant(isMember),
+  groupsOf: fc.constant(groupsOf),
 });
 
 const holds = <T>(arbitrary: fc.Arbitrary<T>, predicate: (one: T) => void): void =>

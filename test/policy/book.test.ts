@@ -5,6 +5,8 @@ import type { Rule } from "../../services/core/policy.ts";
 import type { MemberTurn } from "../../services/groups/groups.ts";
 import { openBook, type Turn } from "../../services/policy/book.ts";
 import { answerBody, blockBody, rulesBody } from "../../services/policy/policy-facts.ts";
+import { openAccess } from "../../services/property/access.ts";
+import { nothingDisclosed } from "../../services/property/properties.ts";
 import type { Listener } from "../../services/store/follower.ts";
 import { type FactKind, subjectOf } from "../../services/store/subjects.ts";
 
@@ -52,6 +54,25 @@ function aBook() {
   };
 }
 
+/** Somebody's groups, and how often one of them was looked at. */
+class Counted extends Map<string, number> {
+  looks = 0;
+  override get(group: string): number | undefined {
+    this.looks++;
+    return super.get(group);
+  }
+  override has(group: string): boolean {
+    this.looks++;
+    return super.has(group);
+  }
+  override *[Symbol.iterator](): MapIterator<[string, number]> {
+    for (const one of super[Symbol.iterator]()) {
+      this.looks++;
+      yield one;
+    }
+  }
+}
+
 const nameOf = (index: number): string => `n${index}@example.org`;
 
 describe("thousands of decisions of one owner", () => {
@@ -67,6 +88,27 @@ describe("thousands of decisions of one owner", () => {
     }) as [number, number];
     // Five times as many; were each to cost as much as there are, it would be twenty-five times as long.
     expect(manyMs / fewMs).toBeLessThan(15);
+  });
+
+  it.each([
+    ["blocks", many, 3],
+    ["groups of whoever asks", 3, many],
+  ])("are not gone through for whoever asks: many %s", (_, blocked, joined) => {
+    const fed = aBook();
+    for (let n = 0; n < blocked; n++) fed.blocks(nameOf(n));
+    const groups = new Counted(Array.from({ length: joined }, (_, n) => [nameOf(many + n), n]));
+    const has = (group: string): boolean => groups.has(group);
+    const members = { has, groupsOf: () => groups };
+    const access = openAccess(fed.book, { of: () => "public", changed: () => 0 }, members);
+    const caller = { address: bob, kind: "person", scopes: ["watch"], tokenId: "" } as const;
+    const look = { caller, via: "", disclosed: nothingDisclosed };
+    expect(access.judge(look, alice, "travel", "watch").is).toBe("granted");
+    expect(access.hiddenSince(look, alice, "travel")).toBeUndefined();
+    expect(groups.looks).toBeLessThan(20);
+    fed.blocks(nameOf(many + 1));
+    expect(access.judge(look, alice, "travel", "watch").is).toBe("absent");
+    expect(access.hiddenSince(look, alice, "travel")).toBe(blocked + 1);
+    expect(groups.looks).toBeLessThan(40);
   });
 });
 
