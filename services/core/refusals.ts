@@ -1,5 +1,6 @@
 // The one registry of refusals: each code with its status, and what the caller can do about it.
 // In: nothing. Out: a table. Never: two codes for what a caller must not tell apart.
+import { tooMany } from "./too-many.ts";
 
 interface Meaning {
   readonly status: number;
@@ -210,33 +211,7 @@ export const refusals = {
     title: "The JSON nests too deep",
     remedy: "At most 32 levels are allowed. Flatten the value.",
   },
-  "too-many-subscriptions": {
-    status: 422,
-    title: "You hold too many subscriptions",
-    remedy:
-      "An account holds at most 10,000 subscriptions. End some, or watch several nodes of one account by one with depth `infinity`.",
-  },
-  "too-many-contacts": {
-    status: 422,
-    title: "The roster has too many contacts",
-    remedy: "A roster lists at most 2,000 contacts. List a whole domain as `@example.com`, or fewer people.",
-  },
-  "too-many-blocks": {
-    status: 422,
-    title: "You hold too many blocks",
-    remedy: "An account holds at most 10,000 blocks. Lift some, or block a whole `@domain`.",
-  },
-  "too-many-properties": {
-    status: 422,
-    title: "The node is full",
-    remedy: "A node holds at most 500 properties. Delete some, or create a child node.",
-  },
-  "too-many-views": {
-    status: 422,
-    title: "The property has too many views",
-    remedy:
-      "A property holds at most 32 views and 256 KiB over all of them. Let old devices' leases end, or delete their views.",
-  },
+  ...tooMany,
   "value-invalid": {
     status: 422,
     title: "The value does not fit its type",
@@ -247,16 +222,6 @@ export const refusals = {
     title: "The schema cannot be used",
     remedy:
       "Send a JSON Schema (2020-12) of at most 16 KiB whose references stay inside it (#/…) and whose patterns RE2 understands.",
-  },
-  "too-many-agents": {
-    status: 422,
-    title: "The account runs as many agents as it may",
-    remedy: "An account runs 20 agents at most. DELETE one that is not needed.",
-  },
-  "too-many-members": {
-    status: 422,
-    title: "The group has as many members as it may",
-    remedy: "A group has 20,000 members at most. Make another group, and put some of them there.",
   },
   "idempotency-mismatch": {
     status: 422,

@@ -57,7 +57,7 @@ export function watcherRoutes(
       params: { ...me, watcher: "The watcher's address." },
       body: AnswerPut,
       answers: { 200: { description: "It holds from now on.", schema: Answer } },
-      refusals: ["bad-address", "bad-name", "forbidden", "scope-missing", "storage-full"],
+      refusals: ["bad-address", "bad-name", "forbidden", "scope-missing", "storage-full", "too-many-answers"],
     }),
     async (request) => {
       const owner = ownAddress(request.caller as Principal, request.params.address);

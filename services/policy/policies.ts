@@ -30,9 +30,10 @@ export interface Policies extends Disposable {
   setRules(owner: Address, rules: readonly Rule[]): Promise<void>;
   removeRules(owner: Address): Promise<void>;
   blocks(owner: Address): Promise<readonly BlockShape[]>;
-  /** @returns whether it is a new one */
+  /** @returns whether it is a new one @throws Refusal `too-many-blocks` */
   block(owner: Address, who: string, mode: BlockMode): Promise<boolean>;
   unblock(owner: Address, who: string): Promise<void>;
+  /** @throws Refusal `too-many-answers` */
   answer(owner: Address, watcher: string, answer: Omit<Answer, "position">): Promise<void>;
 }
 
@@ -45,6 +46,7 @@ export interface PolicyDeps {
 }
 
 const blocksMax = 10_000;
+const answersMax = 10_000;
 const roundsMax = 50;
 
 export function openPolicies({ log, heads, follower, members, now }: PolicyDeps): Policies {
@@ -122,6 +124,10 @@ export function openPolicies({ log, heads, follower, members, now }: PolicyDeps)
       await put(subjectOf(owner, "block", who), () => undefined);
     },
     async answer(owner, watcher, { decision, properties }) {
+      const { answers } = book.of(owner.text);
+      if (answers.size >= answersMax && !answers.has(watcher)) {
+        throw new Refusal("too-many-answers", `You have answered ${answers.size} watchers.`);
+      }
       const body = answerBody({ decision, properties, madeMs: Math.floor(now()) });
       await put(subjectOf(owner, "answer", watcher), () => body);
     },

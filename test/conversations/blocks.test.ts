@@ -1,5 +1,9 @@
 // Blocks: a polite one is absence and leaves no trace; a hard one says so. Nothing that is accepted afterwards gets through.
 import { describe, expect, test } from "vitest";
+import { parseAddress } from "../../services/core/address.ts";
+import { answerBody, blockBody } from "../../services/policy/policy-facts.ts";
+import type { Log } from "../../services/store/log.ts";
+import { subjectOf } from "../../services/store/subjects.ts";
 import { until } from "../store/embedded.ts";
 import { aWorld, blockPath, type Heard, nodePath, type Person, propertyPath, stages } from "./world.ts";
 
@@ -272,4 +276,39 @@ describe.each(stages)("blocks on the %s log", (stage) => {
     expect(await bob.sees(alice, "for-sale")).toBeUndefined();
     expect(await alice.sees(alice, "for-sale")).toEqual({ item: "bike" });
   });
+});
+
+describe("somebody with as many decisions as one may have", () => {
+  const many = Array.from({ length: 10_000 }, (_, index) => `n${index}@example.org`);
+  let facts: Log | undefined;
+  // The first of its logs.
+  const through = (log: Log): Log => {
+    facts ??= log;
+    return log;
+  };
+  const world = aWorld("memory", { through });
+  const watcherPath = (who: string, watcher: string): string =>
+    `${nodePath(who)}/watchers/${encodeURIComponent(watcher)}`;
+
+  test.each([
+    ["block", "too-many-blocks", blockPath, blockBody({ mode: "polite", madeMs: 0 }), { mode: "hard" }],
+    [
+      "answer",
+      "too-many-answers",
+      watcherPath,
+      answerBody({ decision: "allow", properties: ["travel"], madeMs: 0 }),
+      { decision: "deny" },
+    ],
+  ] as const)(
+    "is refused one more %s, and may change what is there",
+    async (kind, code, path, body, other) => {
+      const alice = await world.registers("alice");
+      const address = parseAddress(alice.address);
+      await facts?.append(many.map((who) => ({ subject: subjectOf(address, kind, who), body, expected: 0 })));
+      const full = await alice.asks("PUT", path(alice.address, "bob@example.org"), { body: other });
+      expect(full).toMatchObject({ status: 422, body: { code } });
+      const changed = await alice.asks("PUT", path(alice.address, many[0] as string), { body: other });
+      expect(changed).toMatchObject({ status: 200, body: other });
+    },
+  );
 });
