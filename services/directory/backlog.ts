@@ -1,22 +1,22 @@
 // The backlog: changes that the projection has yet to take in, the newest of each subject.
 // In: facts in log order. Out: batches in log order, each with the place in the log that it leads to. Never: more than its bounds, by more than one fact.
-import type { Change } from "./projection.ts";
+import type { Noted } from "./changes.ts";
 
 export interface Backlog {
   /** @param size roughly, in characters */
-  add(subject: string, position: number, change: Change, size: number): void;
+  add(subject: string, position: number, change: Noted, size: number): void;
   /** Everything up to here has been added that there is to add. */
   seen: number;
   readonly isFull: boolean;
   readonly isEmpty: boolean;
   /** The oldest of them; where nothing waits, as far as everything was seen. */
-  take(): { readonly changes: readonly Change[]; readonly position: number };
+  take(): { readonly changes: readonly Noted[]; readonly position: number };
   clear(): void;
 }
 
 interface Entry {
   readonly position: number;
-  readonly change: Change;
+  readonly change: Noted;
   readonly size: number;
 }
 
@@ -58,7 +58,7 @@ export function openBacklog(bounds: BacklogBounds): Backlog {
       return entries.size === 0;
     },
     take() {
-      const changes: Change[] = [];
+      const changes: Noted[] = [];
       let position = 0;
       let size = 0;
       for (const [subject, entry] of entries) {

@@ -13,14 +13,19 @@ export interface ChangeDeps {
   readonly visibilities: Pick<Visibilities, "of" | "ownersOf">;
 }
 
+/** A change as it waits. What an owner has decided is looked up when it is taken in: once, however much was decided by then. */
+export type Noted =
+  | Exclude<Change, { readonly is: "grants" }>
+  | { readonly is: "decisions"; readonly owner: string };
+
 /** What the projection needs to know of: whose name each follows. */
 export const kinds: ReadonlySet<string> = new Set(["node", "property", "type", "policy", "answer"]);
 
 export function changeOf(
   fact: Fact,
   { address, kind, name }: Place,
-  { visibilities, book }: ChangeDeps,
-): Change {
+  { visibilities }: Pick<ChangeDeps, "visibilities">,
+): Noted {
   switch (kind) {
     case "node":
       return { is: "node", address: address.text, isThere: nodeOf(fact) !== undefined };
@@ -33,6 +38,12 @@ export function changeOf(
       return { is: "type", name, ...whose, visibility: visibilities.of(address, name) };
     }
     default:
-      return { is: "grants", owner: address.text, grants: grantsOf(book.of(address.text)) };
+      return { is: "decisions", owner: address.text };
   }
+}
+
+export function takenIn(noted: Noted, { book }: Pick<ChangeDeps, "book">): Change {
+  if (noted.is !== "decisions") return noted;
+  const { owner } = noted;
+  return { is: "grants", owner, grants: grantsOf(book.of(owner)) };
 }

@@ -13,7 +13,7 @@ import type { Follower } from "../store/follower.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
 import { type BacklogBounds, openBacklog, usualBounds } from "./backlog.ts";
-import { changeOf, kinds } from "./changes.ts";
+import { changeOf, kinds, takenIn } from "./changes.ts";
 import type { Found, Question } from "./finder.ts";
 
 import { Pace } from "./pace.ts";
@@ -94,7 +94,7 @@ export function startFeeding(deps: FeedingDeps): Feeding {
     if (kind === "term") terms = [...terms, { name: nameOf(subject), position }];
     const change = kinds.has(kind) ? changeOf(fact, placeOf(subject), deps) : undefined;
     // Of one owner's decisions the newest say it all.
-    const key = change?.is === "grants" ? `grants ${change.owner}` : subject;
+    const key = change?.is === "decisions" ? `decisions ${change.owner}` : subject;
     if (change) backlog.add(key, position, change, subject.length + body.length);
     if (change?.is === "type") offerOwn(change, position);
     // Of what one fact means for many, more may follow, until that one is told itself.
@@ -127,7 +127,8 @@ export function startFeeding(deps: FeedingDeps): Feeding {
   }
 
   async function applyNext(thread: Thread): Promise<void> {
-    const { changes, position } = backlog.take();
+    const { changes: noted, position } = backlog.take();
+    const changes = noted.map((one) => takenIn(one, deps));
     const standing = standingAt(position);
     isApplying = true;
     try {

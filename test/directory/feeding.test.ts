@@ -2,8 +2,9 @@
 import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { makeAddress, parseAddress } from "../../services/core/address.ts";
+import { answerBody } from "../../services/policy/policy-facts.ts";
 import type { Log } from "../../services/store/log.ts";
 import { openMemoryLog } from "../../services/store/memory.ts";
 import { subjectOf } from "../../services/store/subjects.ts";
@@ -162,6 +163,26 @@ describe("the directory's projection", () => {
     }
     expect((await addresses(world, "bike")).length).toBe(40);
     expect(world.directory.rebuilds).toBe(1);
+  });
+
+  it("asks what an owner has decided once for thousands of answers that come together", async () => {
+    await using world = await openSmallWorld({ log, file });
+    await world.nodes.create(parseAddress(alice), "person");
+    await world.sets(alice, "secret", { city: "Hamar" });
+    await settled(world);
+    const asked = vi.spyOn(world.policies.book, "of");
+    const answer = { decision: "allow", properties: ["secret"], madeMs: 0 } as const;
+    await log.append(
+      Array.from({ length: 2_000 }, (_, index) => ({
+        subject: subjectOf(parseAddress(alice), "answer", `n${index}@localhost`),
+        body: answerBody(answer),
+        expected: 0,
+      })),
+    );
+    await settled(world);
+    expect(asked.mock.calls.length).toBeLessThan(20);
+    const asOne = lookOf(principal("n1999@localhost"));
+    expect(await world.finds(asOne, { q: "hamar" })).toMatchObject([{ nodes: [{ address: alice }] }]);
   });
 
   it("says that it is not whole while it is being made", async () => {
