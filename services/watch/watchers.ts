@@ -4,6 +4,7 @@ import { type Address, parseAddress, rootOf } from "../core/address.ts";
 import { timestamp } from "../core/event.ts";
 import type { Json } from "../core/json.ts";
 import type { Decision } from "../core/policy.ts";
+import type { Principal } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Policies } from "../policy/policies.ts";
 import { type Access, nothingDisclosed } from "../property/properties.ts";
@@ -58,8 +59,8 @@ export function openWatchers({ notices, policies, access, subscriptions }: Watch
   }
 
   function standingOf(owner: Address, watcher: string, facts: readonly WatcherFact[]): WatcherStanding {
-    const { blocks } = policies.book.of(owner.text);
-    if (blocks.has(watcher) || blocks.has(watcher.slice(watcher.indexOf("@")))) return "blocked";
+    const look = { caller: watching(watcher), via: "", disclosed: nothingDisclosed };
+    if ("block" in access.judge(look, owner, "*", "watch").ground) return "blocked";
     const watches = facts.filter(({ state }) => state === "started" || state === "pending");
     if (watches.some((one) => isGranted(one))) return "active";
     if (watches.length > 0) return "pending";
@@ -68,13 +69,7 @@ export function openWatchers({ notices, policies, access, subscriptions }: Watch
 
   /** What was granted when it began may have been taken back, and the other way round. */
   function isGranted({ watcher, node, properties, revealed = {} }: WatcherFact): boolean {
-    const caller = {
-      address: parseAddress(watcher),
-      kind: "person",
-      scopes: ["watch"],
-      tokenId: "",
-    } as const;
-    const look = { caller, via: "", disclosed: new Map(Object.entries(revealed)) };
+    const look = { caller: watching(watcher), via: "", disclosed: new Map(Object.entries(revealed)) };
     return properties.some((name) => access.judge(look, parseAddress(node), name, "watch").is === "granted");
   }
 
@@ -165,6 +160,13 @@ export function openWatchers({ notices, policies, access, subscriptions }: Watch
       return { properties: grants };
     },
   };
+}
+
+/** Whoever a notice names: an account, or an agent that watches for one. */
+function watching(watcher: string): Principal {
+  const address = parseAddress(watcher);
+  const agent = address.path.length > 0 ? address : undefined;
+  return { address: rootOf(address), agent, kind: "person", scopes: ["watch"], tokenId: "" };
 }
 
 function isOn({ state }: WatcherFact): boolean {

@@ -176,7 +176,12 @@ describe.each(stages)("groups on the %s log", (stage) => {
       const group = await aGroup(alice);
       await alice.sets("travel", { city: "Oslo" });
       await lets(alice, group, bob);
+      await bob.subscribes({ target: alice.address, properties: ["travel"] });
+      const watchers = async (): Promise<Data[]> =>
+        (await alice.asks("GET", `${nodePath(alice.address)}/watchers`)).body.watchers;
+      expect(await watchers()).toMatchObject([{ watcher: bob.address, state: "active" }]);
       await alice.blocks(group);
+      expect(await watchers()).toMatchObject([{ watcher: bob.address, state: "blocked" }]);
       expect(await bob.sees(alice, "travel")).toBeUndefined();
       expect(await carol.sees(alice, "travel")).toEqual({ city: "Oslo" });
       await alice.asks("DELETE", memberPath(group, bob));
