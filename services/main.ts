@@ -12,7 +12,7 @@ import { steadyClock } from "./clock.ts";
 import { type Config, readConfig } from "./config.ts";
 import { StartError } from "./core/start-error.ts";
 import { greeting } from "./greeting.ts";
-import { commitLimits, singleCommits } from "./store/commit.ts";
+import { commitLimits, singleCommits } from "./store/commit-limits.ts";
 import { createDataFolder, lockData } from "./store/data-lock.ts";
 import { watchDisk } from "./store/disk.ts";
 import { answerMsMax, openJetStreamLog } from "./store/jetstream.ts";

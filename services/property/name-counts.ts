@@ -109,41 +109,52 @@ export function openNameCounts(log: Log, follower: Follower, { stands }: Pick<Le
     }
   }
 
-  function openRoom({ tokens: present, reserved }: Counted, leaving: readonly string[]): Room {
-    const places = new Set(leaving.map(escapeToken));
-    const held = new Set<string>();
-    return {
-      require(name) {
-        const token = escapeToken(name);
-        if (present.has(token)) return;
-        if (!held.has(token)) {
-          held.add(token);
-          reserved.set(token, (reserved.get(token) ?? 0) + 1);
-        }
-        let total = present.size;
-        for (const other of reserved.keys()) if (!present.has(other)) total++;
-        for (const place of places) if (present.has(place)) total--;
-        if (total > propertiesMax)
-          throw new Refusal("too-many-properties", `The node holds ${present.size} properties.`);
-      },
-      keep() {
-        for (const token of held) present.add(token);
-      },
-      [Symbol.dispose]() {
-        for (const token of held) {
-          const left = (reserved.get(token) ?? 1) - 1;
-          if (left > 0) reserved.set(token, left);
-          else reserved.delete(token);
-        }
-      },
-    };
-  }
-
   return {
     knows: (node) => nodes.has(nodeKey(node)),
-    roomAt: (node, leaving = []) => after(counted(node), (entry) => openRoom(entry, leaving)),
+    roomAt: (node, leaving = []) => after(counted(node), (entry) => new HeldRoom(entry, leaving)),
     [Symbol.dispose]: () => listening[Symbol.dispose](),
   };
+}
+
+/** Mostly nothing new is held: what holds it is made when it is. */
+class HeldRoom implements Room {
+  readonly #counted: Counted;
+  readonly #leaving: readonly string[];
+  #held: Set<string> | undefined;
+
+  constructor(counted: Counted, leaving: readonly string[]) {
+    this.#counted = counted;
+    this.#leaving = leaving;
+  }
+
+  require(name: string): void {
+    const { tokens: present, reserved } = this.#counted;
+    const token = escapeToken(name);
+    if (present.has(token)) return;
+    this.#held ??= new Set();
+    if (!this.#held.has(token)) {
+      this.#held.add(token);
+      reserved.set(token, (reserved.get(token) ?? 0) + 1);
+    }
+    let total = present.size;
+    for (const other of reserved.keys()) if (!present.has(other)) total++;
+    for (const place of new Set(this.#leaving.map(escapeToken))) if (present.has(place)) total--;
+    if (total > propertiesMax)
+      throw new Refusal("too-many-properties", `The node holds ${present.size} properties.`);
+  }
+
+  keep(): void {
+    for (const token of this.#held ?? []) this.#counted.tokens.add(token);
+  }
+
+  [Symbol.dispose](): void {
+    const { reserved } = this.#counted;
+    for (const token of this.#held ?? []) {
+      const left = (reserved.get(token) ?? 1) - 1;
+      if (left > 0) reserved.set(token, left);
+      else reserved.delete(token);
+    }
+  }
 }
 
 function isGone(fact: Fact): boolean {

@@ -2,6 +2,7 @@
 // In: units of facts that must apply wholly or not at all. Out: the position of each unit's first fact. Never: a lone writer kept waiting.
 import { randomBytes } from "node:crypto";
 import { inParts } from "../core/parts.ts";
+import { type CommitLimits, commitLimits } from "./commit-limits.ts";
 import { type Append, Conflict, LogUnavailable, OutcomeUnknown } from "./log.ts";
 
 /** Facts that apply together, under one id by which they are found again. */
@@ -21,38 +22,10 @@ export interface Writer {
   overtaken(units: readonly Unit[]): Promise<ReadonlySet<Unit>>;
 }
 
-export interface CommitLimits {
-  /** From so many waiting facts on, a batch is cheaper than single writes. */
-  readonly batchFrom: number;
-  /** Facts in one batch; the server takes 1,000 at most. */
-  readonly batchMax: number;
-  readonly batchesInFlightMax: number;
-  readonly singlesInFlightMax: number;
-  /** Past this the log says that it is overloaded, rather than grow. */
-  readonly waitingMax: number;
-  /** Nobody is kept waiting for longer by a store that does not answer, in ms. */
-  readonly patienceMs: number;
-}
-
-/** Measured by bench/write.ts; docs/decisions/group-commit.md tells how they were found. */
-export const commitLimits: CommitLimits = {
-  batchFrom: 8,
-  batchMax: 512,
-  batchesInFlightMax: 2,
-  singlesInFlightMax: 8,
-  waitingMax: 50_000,
-  patienceMs: 1_900,
-};
-
-/** Every fact by itself: what the benchmark holds group commit against. */
-export const singleCommits: CommitLimits = {
-  ...commitLimits,
-  batchFrom: Number.POSITIVE_INFINITY,
-  singlesInFlightMax: Number.POSITIVE_INFINITY,
-};
-
 /** Characters in one batch, so that large values are answered for in time. */
 const batchCharsMax = 4 * 1024 * 1024;
+/** Of a crowd that is gone so much is remembered from one batch to the next. */
+const crowdKept = 0.98;
 /** Groups that are settled at a time: each is a batch of its own, and the server drops those past 50. */
 const settledAtOnce = 8;
 /** In less time it is not tried once more. */
@@ -81,6 +54,8 @@ export function groupCommit(
   let pending = 0;
   let singles = 0;
   let batches = 0;
+  /** As many as lately waited and were on their way together. */
+  let crowd = 0;
   let scheduled = false;
   /** The last that came of a write was no answer. */
   let silent = false;
@@ -97,8 +72,15 @@ export function groupCommit(
       queue.push({ id, facts, sinceMs: nowMs(), resolve, reject });
       waiting += facts.length;
       pending += facts.length;
-      schedule();
+      crowd = Math.max(crowd, pending);
+      if (waiting >= share() && batches < limits.batchesInFlightMax) pump();
+      else schedule();
     });
+  }
+
+  /** As much as one batch takes: what comes in lockstep would stay so, and the writers and the store wait for each other in turn. */
+  function share(): number {
+    return crowd < limits.halvedFrom ? limits.batchMax : Math.min(limits.batchMax, Math.ceil(crowd / 2));
   }
 
   /** Once per turn of the event loop, so that whatever arrived in one turn can share a batch. */
@@ -130,6 +112,7 @@ export function groupCommit(
         const units = takeBatch(taken);
         taken += units.length;
         batches++;
+        crowd = Math.max(pending, crowd * crowdKept);
         void writeBatch(units).finally(() => {
           batches--;
           if (queue.length > 0) schedule();
@@ -153,7 +136,7 @@ export function groupCommit(
     let chars = 0;
     for (let i = from; i < queue.length; i++) {
       const unit = queue[i] as Waiting;
-      const hasRoom = size + unit.facts.length <= limits.batchMax && chars < batchCharsMax;
+      const hasRoom = size + unit.facts.length <= share() && chars < batchCharsMax;
       if ((units.length > 0 && !hasRoom) || unit.facts.some(collides)) break;
       for (const { subject, of, body } of unit.facts) {
         chars += body.length;

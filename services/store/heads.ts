@@ -88,9 +88,11 @@ export function openHeads(log: Log, bytesMax: number, now: () => number): Heads 
     const end = first + facts.length - 1;
     let position = first;
     for (const { subject, of, body, decodedAt } of facts) {
-      const decoded = decodedAt && { value: decodedAt(position) };
-      // A note that relies on another subject is never written over.
-      if (of === undefined) learn({ subject, position, timeMs, body, groupEnd: end, decoded });
+      // A note that relies on another subject is never written over; and the feed may have brought it first.
+      if (of === undefined && position > (known.get(subject)?.fact?.position ?? 0)) {
+        const decoded = decodedAt && { value: decodedAt(position) };
+        keep(subject, { subject, position, timeMs, body, groupEnd: end, decoded });
+      }
       position++;
     }
   }

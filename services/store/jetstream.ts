@@ -13,7 +13,8 @@ import {
 } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { StartError } from "../core/start-error.ts";
-import { type CommitLimits, commitLimits, groupCommit, type Unit } from "./commit.ts";
+import { groupCommit, type Unit } from "./commit.ts";
+import { type CommitLimits, commitLimits } from "./commit-limits.ts";
 import { feedFact, jetStreamFeed } from "./feed.ts";
 import { type Append, type Fact, type Log, LogUnavailable, type Snapshot } from "./log.ts";
 import { publisher } from "./publish.ts";

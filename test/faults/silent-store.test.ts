@@ -1,7 +1,8 @@
 // P16 at a store that falls silent: who waits behind an unanswered write is refused with it, instead of waiting as long again.
 import { expect, test } from "vitest";
 import { openChanges } from "../../services/property/change.ts";
-import { commitLimits, groupCommit } from "../../services/store/commit.ts";
+import { groupCommit } from "../../services/store/commit.ts";
+import { commitLimits } from "../../services/store/commit-limits.ts";
 import { LogUnavailable, OutcomeUnknown } from "../../services/store/log.ts";
 import { until } from "../store/embedded.ts";
 

@@ -1,6 +1,7 @@
 // Group commit over a bus that loses answers, doubles, stalls and refuses batches, by seed: every append has the effect that its answer names.
 import { expect, it } from "vitest";
-import { type CommitLimits, commitLimits, groupCommit } from "../../services/store/commit.ts";
+import { groupCommit } from "../../services/store/commit.ts";
+import { type CommitLimits, commitLimits } from "../../services/store/commit-limits.ts";
 import { type Append, Conflict, LogUnavailable, OutcomeUnknown } from "../../services/store/log.ts";
 import { faultyWriter, storm } from "./faulty-log.ts";
 import { type Random, seeded, seedsOfRun } from "./random.ts";
@@ -150,6 +151,7 @@ function limits(random: Random): CommitLimits {
     batchFrom: random.pick([1, 3, commitLimits.batchFrom]),
     batchMax: random.pick([2, 6, commitLimits.batchMax]),
     batchesInFlightMax: random.pick([1, 2, 4]),
+    halvedFrom: random.pick([2, 8, commitLimits.halvedFrom]),
     singlesInFlightMax: random.pick([1, 3, commitLimits.singlesInFlightMax]),
     waitingMax: random.pick([40, 1_000]),
     patienceMs: random.pick([600, 2_500]),

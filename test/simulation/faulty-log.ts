@@ -1,7 +1,8 @@
 // A log that fails, doubles, stalls and loses answers, by seed: what a broker sees of a tape over a bad network.
 // In: a tape, chance, the weather. Out: a Log, or the Writer under a group commit. Never: a fault that the port does not allow.
 import assert from "node:assert/strict";
-import { type CommitLimits, groupCommit, type Unit, type Writer } from "../../services/store/commit.ts";
+import { groupCommit, type Unit, type Writer } from "../../services/store/commit.ts";
+import type { CommitLimits } from "../../services/store/commit-limits.ts";
 import {
   type Append,
   Conflict,
@@ -83,6 +84,7 @@ const smallLimits: CommitLimits = {
   batchFrom: 3,
   batchMax: 6,
   batchesInFlightMax: 2,
+  halvedFrom: 4,
   singlesInFlightMax: 3,
   waitingMax: 1_000,
   patienceMs: 2_500,
