@@ -1,14 +1,18 @@
 // /v1/poll: the same as a stream, one answer at a time, for clients behind proxies.
-// In: a request with a cursor and how long it waits. Out: events and the cursor to come back with. Never: an answer that passes over an event.
+// In: a request with a cursor and how long it waits. Out: events and the cursor to come back with. Never: an answer that passes over an event; more of it in memory than of a stream.
+import { Readable } from "node:stream";
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { Polled } from "../../schemas/wire/shapes.ts";
-import { type Delivery, stillTold, toldEvent } from "../watch/watching.ts";
+import { type Delivery, toldEvent, type Watcher } from "../watch/watching.ts";
 import type { EventDeps } from "./events.ts";
+import { recall } from "./recall.ts";
 import { describe } from "./route.ts";
 import { readWatchQuery, type WatchQueryShape, watchQuery, wishOf } from "./watch-query.ts";
 
 const waitSecondsMax = 60;
+/** Characters of an answer that are written at a time. */
+const partMax = 64 * 1024;
 
 const PollQuery = Type.Object(
   {
@@ -48,47 +52,90 @@ export function pollRoutes(app: FastifyInstance, { reader, watching, streams, lo
       const { caller } = request;
       const { targets, after } = await readWatchQuery(request, reader);
       await lookups.watch(request, targets.map(wishOf));
-      const changed = { wake: (): void => undefined };
-      using watcher = await watching.open({
+      const { socket } = request.raw;
+      const takeBack = (): void => recall(socket, () => socket.writableNeedDrain);
+      const over = new AbortController();
+      const gone = new AbortController();
+      const polling: Polling = { over: over.signal, gone: gone.signal, wake: () => undefined };
+      for (const { signal } of [over, gone]) signal.addEventListener("abort", () => polling.wake());
+      const watcher = await watching.open({
         caller,
         via: "poll",
         targets,
         own: caller !== undefined,
         after,
-        onReady: () => changed.wake(),
+        onReady: () => polling.wake(),
+        onTakenBack: takeBack,
       });
-      const over = new AbortController();
-      const gone = new AbortController();
-      using _ = streams.add(caller, () => gone.abort());
-      const onClose = (): void => gone.abort();
-      reply.raw.on("close", onClose);
+      const stream = streams.add(caller, () => {
+        gone.abort();
+        takeBack();
+      });
       const timer = setTimeout(() => over.abort(), (request.query.wait ?? 0) * 1_000);
-      for (const { signal } of [over, gone]) signal.addEventListener("abort", () => changed.wake());
-      const deliveries: Delivery[] = [];
-      try {
-        for (;;) {
-          const woken = new Promise<void>((resolve) => {
-            changed.wake = resolve;
-          });
-          const taken = watcher.take();
-          for (const delivery of taken) deliveries.push(delivery);
-          if (taken.length > 0) continue;
-          if (gone.signal.aborted) break;
-          // The snapshot is waited for whatever the request says: half of it would be of no use.
-          if (watcher.isLive && (over.signal.aborted || deliveries.some(isNews))) break;
-          await woken;
-        }
-      } finally {
+      const end = (): void => {
+        gone.abort();
         clearTimeout(timer);
-        reply.raw.off("close", onClose);
-      }
-      reply.header("cache-control", "no-store");
-      // A cursor says what bookmarks say; and that the snapshot is complete, the answer itself says.
-      // What was gathered first may have been hidden since.
-      const owed = stillTold(deliveries.filter(isNews), caller?.address.text);
-      return { events: owed.map(toldEvent), cursor: watcher.last };
+        stream[Symbol.dispose]();
+        watcher[Symbol.dispose]();
+      };
+      // Until then a part of it may be on its way, and be taken back. It may be gone already: nothing would tell.
+      if (reply.raw.destroyed) end();
+      else reply.raw.once("close", end);
+      reply.header("cache-control", "no-store").type("application/json; charset=utf-8");
+      const answer = parts(watcher, polling);
+      const first = await answer.next();
+      return reply.send(first.done ? first.value : Readable.from(inOrder(first.value, answer)));
     },
   );
+}
+
+interface Polling {
+  /** It has waited for as long as it was to. */
+  readonly over: AbortSignal;
+  /** Its reader has left, or is to. */
+  readonly gone: AbortSignal;
+  /** There may be something to take, or nothing more to wait for. */
+  wake(): void;
+}
+
+async function* inOrder(first: string, others: AsyncGenerator<string, string>): AsyncGenerator<string> {
+  yield first;
+  yield yield* others;
+}
+
+/** Polled, as its reader takes it: the cursor comes last, and stands for all that came before it. @returns the last part */
+async function* parts(watcher: Watcher, polling: Polling): AsyncGenerator<string, string> {
+  const { over, gone } = polling;
+  let hasNews = false;
+  let part = '{"events":[';
+  for (;;) {
+    const woken = new Promise<void>((resolve) => {
+      polling.wake = resolve;
+    });
+    const taken = watcher.take();
+    // The snapshot is waited for whatever the request says: half of it would be of no use.
+    // What comes after it while a slow reader takes it is the next answer's.
+    const { isLive } = watcher;
+    for (const delivery of taken) {
+      if (!isNews(delivery)) continue;
+      const { skipped, shared } = delivery;
+      part += `${hasNews ? "," : ""}${skipped === 0 ? shared.json : JSON.stringify(toldEvent(delivery))}`;
+      hasNews = true;
+      if (part.length < partMax) continue;
+      yield part;
+      part = "";
+    }
+    if (gone.aborted || (isLive && (hasNews || over.aborted))) break;
+    if (taken.length > 0) continue;
+    // What waits here may be hidden meanwhile.
+    if (hasNews && part !== "") {
+      yield part;
+      part = "";
+    }
+    await woken;
+  }
+  // A cursor says what bookmarks say; and that the snapshot is complete, the answer itself says.
+  return `${part}],"cursor":${JSON.stringify(watcher.last)}}`;
 }
 
 /** Whether an answer is worth giving before its time. */

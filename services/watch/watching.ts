@@ -38,7 +38,7 @@ export { type Hooked, openHooked } from "./hooked.ts";
 export { openHooks } from "./hooks.ts";
 export { endAll } from "./leaving.ts";
 export { openNotices } from "./notices.ts";
-export { type Delivery, stillTold, toldEvent } from "./session.ts";
+export { type Delivery, toldEvent } from "./session.ts";
 export { openStanding, type Standing } from "./standing.ts";
 export type { StreamRequest, Watcher } from "./stream-request.ts";
 export { type Subscription, subscriberOf } from "./subscription-facts.ts";

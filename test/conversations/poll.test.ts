@@ -1,4 +1,6 @@
 // Long-poll: the same events as on a stream, one answer at a time, and no gap between two of them.
+import { get, type IncomingMessage } from "node:http";
+import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import { type Answer, aWorld, type Data, type Person, stages } from "./world.ts";
 
@@ -211,5 +213,31 @@ describe.each(stages)("polls on the %s log", (stage) => {
     await waiting;
     expect(performance.now() - revokedMs).toBeLessThan(1_000);
     expect((await asks(other, { after: body.cursor })).status).toBe(401);
+  });
+});
+
+describe("a poll of more than lies in the buffers of two sockets", () => {
+  const world = aWorld("memory");
+
+  test("is answered as its reader takes it, and has nothing lost or twice in the next", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    const long = "x".repeat(60_000);
+    const names = Array.from({ length: 20 }, (_, n) => `long.${n}`);
+    for (const name of names) await alice.sets(name, long);
+    // Each is a watch of its own, and brings a snapshot of its own.
+    const watch = Array<[string, string]>(150).fill(["watch", alice.address]);
+    const query = new URLSearchParams(watch);
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      const headers = { authorization: `Bearer ${bob.token}` };
+      get(`${world.url}/v1/poll?${query}`, { agent: false, headers }, resolve).on("error", reject);
+    });
+    await alice.sets("late", 1);
+    const { events, cursor } = JSON.parse(await text(answer));
+    const heard = events.map(({ data }: Data) => data.name);
+    expect(new Set(heard)).toEqual(new Set([...names, "late"]));
+    await alice.sets("later", 1);
+    const next = await bob.asks("GET", `/v1/poll?${query}&after=${cursor}`);
+    expect(new Set(told(next))).toEqual(new Set(["property.changed later"]));
   });
 });

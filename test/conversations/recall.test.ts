@@ -53,6 +53,20 @@ describe("a reader that does not read", () => {
     );
   });
 
+  test("over a poll does so in the middle of its answer", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    for (let n = 0; n < 20; n++) await alice.sets(`long.${n}`, long);
+    // Each is a watch of its own, and brings a snapshot of its own.
+    const watch = `watch=${alice.address}&`.repeat(properties);
+    const socket = await opens(bob, `/v1/poll?${watch}`, "");
+    await alice.blocks(bob);
+    await delay(secondMs);
+    const { text, error } = await readsOn(socket);
+    expect(error).toBe("ECONNRESET");
+    expect(text.includes('"cursor"')).toBe(false);
+  });
+
   test("keeps its connection when it reads on in time", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");
