@@ -178,9 +178,9 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onSent,
   });
 
-  const { streamsOf } = watching;
+  const { streamsOf, share } = watching;
   const { settle } = properties;
-  const explain = openExplain({ log: facts, settle, access, subscriptions, streamsOf, now });
+  const explain = openExplain({ log: facts, settle, access, subscriptions, streamsOf, share });
   const directory = openDirectory({
     log: facts,
     follower,

@@ -2,9 +2,9 @@
 // In: who asks, for what. Out: header fields that say what is left, or a Refusal `rate-limited`. Never: a word to the store; each broker counts for itself.
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Address } from "../core/address.ts";
+import { type Buckets, type Limit, openBuckets } from "../core/buckets.ts";
 import type { Caller } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
-import { type Buckets, type Limit, openBuckets } from "./buckets.ts";
 import { clientOf, isLoopback } from "./clients.ts";
 import type { EnumerationLimit } from "./enumeration.ts";
 

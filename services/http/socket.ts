@@ -16,7 +16,7 @@ import type { Lookups } from "./lookups.ts";
 import { type Operations, openOperations } from "./operations.ts";
 import { requireOrigin } from "./origins.ts";
 import { problemOf, refusalOf, retryAfter } from "./problem.ts";
-import type { Asker, Quotas } from "./quotas.ts";
+import { type Asker, askerKey, type Quotas } from "./quotas.ts";
 import { recall } from "./recall.ts";
 import { describe } from "./route.ts";
 import type { StreamEnd, Streams } from "./streams.ts";
@@ -124,6 +124,7 @@ export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
     await deps.lookups.watch(who, targets.map(wishOf));
     const watcher = await deps.watching.open({
       caller,
+      payer: askerKey(who),
       via: "websocket",
       targets,
       own: caller !== undefined,

@@ -9,6 +9,7 @@ import type { Access } from "../property/properties.ts";
 import { stateOf } from "../store/decoded.ts";
 import type { Fact, Log } from "../store/log.ts";
 import { subjectOf } from "../store/subjects.ts";
+import type { Share } from "./shares.ts";
 import type { Subscription } from "./subscription-facts.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
@@ -51,12 +52,12 @@ export interface ExplainDeps {
   readonly access: Pick<Access, "judge">;
   readonly subscriptions: Pick<Subscriptions, "of">;
   readonly streamsOf: (watcher: Address) => readonly OpenStream[];
-  readonly now: () => number;
+  readonly share: (reader: string) => Share;
 }
 
 export type Explain = (question: Question) => Promise<Explanation>;
 
-export function openExplain({ log, settle, access, subscriptions, streamsOf, now }: ExplainDeps): Explain {
+export function openExplain({ log, settle, access, subscriptions, streamsOf, share }: ExplainDeps): Explain {
   return async ({ node, name, watcher, revision }) => {
     const found = await log.last(subjectOf(node, "property", name));
     const fact = found && (await settle(found));
@@ -88,7 +89,9 @@ export function openExplain({ log, settle, access, subscriptions, streamsOf, now
     ];
     for (const { id, filter } of selecting) {
       if (filter === undefined) continue;
-      const answer = filter.test({ node: node.text, name, value: value ?? null, previous: null, now: now() });
+      // It is not the watcher that asks.
+      const asking = share(rootOf(node).text);
+      const answer = asking.ask(filter, { node: node.text, name, value: value ?? null, previous: null });
       const detail = `Subscription ${id}: \`${filter.text}\` says ${answer} to the present value, without one before it.`;
       steps.push({ step: "filter", passes: answer === "yes", detail });
     }

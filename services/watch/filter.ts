@@ -28,8 +28,10 @@ export interface FilterScope {
 export interface Filter {
   /** The expression as given. */
   readonly text: string;
-  /** Whether it looks at `previous`: who asks then has to remember values. */
+  /** Whether it may look at `previous`: who asks then has to remember values. */
   readonly usesPrevious: boolean;
+  /** What the first event would wait for: one that was stored is not compiled yet. */
+  prepare(): void;
   /**
    * "no" also where the evaluation fails (a field is missing) or gives no boolean. "too-slow": it was stopped after
    * 10 ms; the same filter may well answer the next event.
@@ -45,22 +47,31 @@ const ofEvents: Dialect = {
 
 /** @throws Refusal `bad-filter` that says where and what to do. */
 export function compileFilter(text: string): Filter {
-  return filterOf(text, compileInTime(text, ofEvents));
+  const compiled = compileInTime(text, ofEvents);
+  return filterOf(text, compiled.found.names.has("previous"), () => compiled);
 }
 
-/** One that was compiled in time when it was made: however busy the machine is now, it stays a filter. */
+/**
+ * One that was compiled in time when it was made: however busy the machine is now, it stays a filter. Most are of people
+ * who come with thousands of them, or are asked for their text alone.
+ */
 export function storedFilter(text: string): Filter {
-  return filterOf(text, compile(text, ofEvents));
+  let compiled: Compiled | undefined;
+  return filterOf(text, text.includes("previous"), () => {
+    compiled ??= compile(text, ofEvents);
+    return compiled;
+  });
 }
 
-function filterOf(text: string, { found, test }: Compiled): Filter {
+function filterOf(text: string, usesPrevious: boolean, compiled: () => Compiled): Filter {
   return {
     text,
-    usesPrevious: found.names.has("previous"),
+    usesPrevious,
+    prepare: () => void compiled(),
     test({ node, name, value, previous, now }) {
       const [current, former] = [adapt(value), adapt(previous)];
       const scope = { node, name, value: current.cel, previous: former.cel, now: instant(now) };
-      return test(scope, [current, former]);
+      return compiled().test(scope, [current, former]);
     },
   };
 }

@@ -12,7 +12,7 @@ export async function present(
   attempt: number,
   teller: Teller,
   deps: JoinDeps & Pick<StreamDeps, "doorkeeper">,
-  onNode: (watch: Watch, change: Change) => void,
+  onNode: ((watch: Watch, change: Change) => void) | undefined,
 ): Promise<boolean> {
   const joined = await join(watch, deps);
   // Where nobody is yet, nobody can be told of it.
@@ -23,8 +23,10 @@ export async function present(
   const hidden: Change[] = [];
   for (const change of joined.changes) {
     const owed = watch.owes(change);
+    // Its filter took too long: it would take as long for each of the others.
+    if (!watch.isAt(attempt)) return false;
     if (owed === undefined) continue;
-    if (change.name === "") onNode(watch, change);
+    if (change.name === "") onNode?.(watch, change);
     if (owed === "removal") hidden.push(change);
     else teller.present(change, owed);
   }

@@ -9,6 +9,7 @@ import type { History, Start } from "./history.ts";
 import type { InboxDeps } from "./inbox.ts";
 import type { JoinDeps } from "./joining.ts";
 import type { Tally } from "./session.ts";
+import type { Share } from "./shares.ts";
 import type { Watch, WatchOwner } from "./watch.ts";
 
 export interface StreamDeps extends JoinDeps, InboxDeps {
@@ -26,6 +27,8 @@ export interface StreamOptions {
   /** How its reader reads: poll, sse, websocket. */
   readonly via: string;
   readonly start: Start;
+  /** Of the time of all filters, its reader's. */
+  readonly share: Share;
   /** There may be something to take. */
   readonly onReady: () => void;
   /** What its reader was told is its no more: whatever of it is still on its way must not be for long. */

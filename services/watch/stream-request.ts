@@ -8,6 +8,8 @@ import type { WatchWish } from "./wish.ts";
 
 export interface StreamRequest {
   readonly caller: Caller;
+  /** Whose share of time its filters take, where that is not its caller's account. */
+  readonly payer?: string | undefined;
   /** How its reader reads: poll, sse, websocket, webhook. */
   readonly via: string;
   /** Watched for as long as the stream is open. */

@@ -210,8 +210,8 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#options.onTouched();
   }
 
-  now = (): number => this.#deps.now();
   recall = (): void => this.#options.onTakenBack?.();
+  ask: WatchOwner["ask"] = (filter, scope) => this.#options.share.ask(filter, scope);
   forwarded: WatchOwner["forwarded"] = (...told) => this.#options.onForwarded?.(...told);
 
   [Symbol.dispose](): void {
@@ -239,8 +239,8 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   }
 
   async #join(watch: Watch, attempt: number): Promise<void> {
-    const { onNode = () => undefined } = this.#options;
-    if (!(await present(watch, attempt, this.#teller, this.#deps, onNode))) return;
+    await this.#options.share.ready(watch.target.filter);
+    if (!(await present(watch, attempt, this.#teller, this.#deps, this.#options.onNode))) return;
     // What came meanwhile may have made it begin anew: then it is not there yet.
     if (watch.isWaiting) this.#again.delete(watch);
     else this.#joined(watch, true);

@@ -12,6 +12,7 @@ import type { Start } from "./history.ts";
 import type { Arrival, Listening } from "./hub.ts";
 import { Knowledge } from "./knowledge.ts";
 import { Progress } from "./progress.ts";
+import type { Share } from "./shares.ts";
 import { reaches, type Target } from "./target.ts";
 
 /** Waiting: its snapshot is still to be taken. Joining: it is being taken. Live: what the hub brings is told. */
@@ -24,10 +25,11 @@ export interface WatchOwner {
   readonly access: Pick<Access, "hiddenSince" | "hasChanged" | "hasLifted" | "hasGrown" | "audience">;
   /** How often its reader has taken all that it was owed. */
   readonly takes: number;
-  now(): number;
+  /** What a filter says, if its reader's share of time is not used up. */
+  readonly ask: Share["ask"];
   /** @param missed revisions before this one that the feed never showed: the log keeps the last of a property alone */
   tell(watch: Watch, arrival: Arrival, missed: number): void;
-  /** The watch's filter took too long. */
+  /** The watch's filter took too long, or all of its reader's together. */
   stopped(watch: Watch): void;
   /** @param turn of its target's owner, where it was one */
   turned(watch: Watch, turned: Turned, turn?: Turn): void;
@@ -221,7 +223,7 @@ export class Watch implements Listening {
     const { address, name, value } = change;
     const { filter } = this.target;
     if (filter === undefined || name === "") return true;
-    const answer = filter.test({ node: address.text, name, value, previous, now: this.#owner.now() });
+    const answer = this.#owner.ask(filter, { node: address.text, name, value, previous });
     if (answer === "too-slow") this.#owner.stopped(this);
     if (answer !== "yes") this.#knowledge.pass(change);
     return answer === "yes";

@@ -23,6 +23,7 @@ import { Own } from "./own.ts";
 import type { OwnDeps } from "./own-deps.ts";
 import { openReaders } from "./readers.ts";
 import type { Tally } from "./session.ts";
+import { openShares, type Share } from "./shares.ts";
 import { Stream } from "./stream.ts";
 import type { StreamRequest, Watcher } from "./stream-request.ts";
 import type { Subscriptions } from "./subscriptions.ts";
@@ -54,6 +55,8 @@ export interface Watching extends Disposable {
   /** Somebody registered with this e-mail address. */
   registered(email: string, address: Address): void;
   streamsOf(watcher: Address): readonly OpenStream[];
+  /** Of the time of all filters, one reader's. */
+  share(reader: string): Share;
   /** Where a reader goes on that reads the present state after this was asked. */
   cursor(): string;
   readonly streams: number;
@@ -103,6 +106,7 @@ export function openWatching(deps: WatchDeps): Watching {
   const touched = new Set<Stream>();
   const acquaintance = openAcquaintance(deps);
   const readers = openReaders(hub, deps.members);
+  const share = openShares(now);
 
   /** After a run of facts that came together: time to write out. */
   function flush(): void {
@@ -167,6 +171,7 @@ export function openWatching(deps: WatchDeps): Watching {
       caller,
       via,
       start,
+      share: share(request.payer ?? caller?.address.text ?? via),
       onReady,
       onTakenBack,
       onTouched: () => touch(stream),
@@ -279,6 +284,7 @@ export function openWatching(deps: WatchDeps): Watching {
     streamsOf(watcher) {
       return [...ready.keys()].filter(({ caller }) => caller?.address.text === watcher.text);
     },
+    share,
     cursor: () => history.cursor(follower.position),
     tally,
     get streams() {

@@ -2,7 +2,7 @@
 import { connect, type Socket as TcpSocket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Dialling, openSocket, type Socket, type Told } from "./socket.ts";
-import { aWorld, type Data, type Person, propertyPath, stages } from "./world.ts";
+import { aWorld, type Data, openWorld, type Person, propertyPath, stages } from "./world.ts";
 
 const oslo = { city: "Oslo" };
 const rome = { city: "Rome" };
@@ -647,3 +647,29 @@ async function rudeClient(url: string, token: string) {
     },
   };
 }
+
+test("whoever watches with hundreds of dear filters loses those, and keeps what it watches besides", async () => {
+  await using world = await openWorld("memory");
+  const alice = await world.registers("alice");
+  const bob = await world.registers("bob");
+  await using socket = await openSocket(world.url, { token: bob.token });
+  const target = alice.address;
+  const watches = 400;
+  const dear = { target, properties: ["travel"], filter: "value.list.exists(one, one > 9)" };
+  await Promise.all(Array.from({ length: watches }, () => socket.does("watch", dear)));
+  const cheap = { target, properties: ["count"], filter: "value == 1" };
+  const { subscription } = await socket.does("watch", cheap);
+  while ((await socket.hears("stream.live")).event.data.subscription !== subscription);
+  // A millisecond and more each.
+  await alice.sets("travel", { list: Array.from({ length: 3_000 }, (_, n) => n % 10) });
+  await alice.sets("count", 1);
+  const heard = await socket.hearsThrough("property.changed");
+  expect(heard.pop()?.event.data.name).toBe("count");
+  for (const { event } of heard) {
+    expect(event).toMatchObject({
+      type: "dev.tidings.subscription.ended",
+      data: { reason: "filter-too-slow" },
+    });
+  }
+  expect(heard.length).toBeGreaterThan(watches / 2);
+});

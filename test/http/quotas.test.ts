@@ -1,8 +1,8 @@
 // Quotas by a clock of the test's own: what may be taken, what comes back, who is forgotten, who counts as one.
 import { describe, expect, test } from "vitest";
 import { makeAddress } from "../../services/core/address.ts";
+import { Bucket, openBuckets } from "../../services/core/buckets.ts";
 import { Refusal } from "../../services/core/refusal.ts";
-import { Bucket, openBuckets } from "../../services/http/buckets.ts";
 import { clientOf, isLoopback } from "../../services/http/clients.ts";
 import { openEnumeration } from "../../services/http/enumeration.ts";
 import { openLookups } from "../../services/http/lookups.ts";

@@ -4,6 +4,7 @@ import { parseAddress } from "../../services/core/address.ts";
 import { messageReceived } from "../../services/core/event.ts";
 import type { Principal } from "../../services/core/principal.ts";
 import type { Arrived, Letter, Recipient } from "../../services/messages/messages.ts";
+import { openShares } from "../../services/watch/shares.ts";
 import { Stream } from "../../services/watch/stream.ts";
 import type { StreamDeps } from "../../services/watch/stream-options.ts";
 
@@ -45,7 +46,13 @@ async function opened() {
   } as unknown as StreamDeps;
   const start = { text: "c0", position: undefined, isLost: false };
   const woken = { onReady: () => undefined, onTouched: () => undefined };
-  const stream = new Stream(deps, { caller: bob, via: "test", start, ...woken });
+  const stream = new Stream(deps, {
+    caller: bob,
+    via: "test",
+    start,
+    share: openShares(() => 0)("bob"),
+    ...woken,
+  });
   stream.addInbox(bob, start);
   await stream.open();
 

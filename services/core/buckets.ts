@@ -28,6 +28,11 @@ export class Bucket {
     return 0;
   }
 
+  /** Takes it whether it is there or not: it was used already. */
+  spend(amount: number, nowMs: number): void {
+    this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + amount * this.#msEach;
+  }
+
   giveBack(amount: number): void {
     this.#fullAtMs -= amount * this.#msEach;
   }
