@@ -16,9 +16,12 @@ import { StartError } from "../core/start-error.ts";
 import { groupCommit, type Unit } from "./commit.ts";
 import { type CommitLimits, commitLimits } from "./commit-limits.ts";
 import { feedFact, jetStreamFeed } from "./feed.ts";
-import { type Append, type Fact, type Log, LogUnavailable, type Snapshot } from "./log.ts";
+import { type Append, type Fact, type Log, LogUnavailable, type Snapshot, TooMuch } from "./log.ts";
 import { publisher } from "./publish.ts";
 import { openReads } from "./reads.ts";
+
+/** Of facts that are on their way at once. */
+const largeBytesAtOnce = 8 * 1024 * 1024;
 
 /** Twice this is what a client waits for at most. */
 export const answerMsMax = 900;
@@ -98,34 +101,41 @@ export async function openJetStreamLog(
     return facts[0] ?? (await reads.lastByLeader(subject));
   }
 
-  async function snapshot(filters: readonly string[]): Promise<Snapshot> {
+  async function snapshot(filters: readonly string[], charactersMax = Infinity): Promise<Snapshot> {
     const atLeast = options.replicas === 1 ? 0 : await end();
     for (;;) {
-      const found = (await reads.snapshot(filters)) ?? (await largeSnapshot(filters));
-      if (found.facts.length === 0) return await emptySnapshot(filters);
+      const found =
+        (await reads.snapshot(filters, charactersMax)) ?? (await largeSnapshot(filters, charactersMax));
+      if (found.facts.length === 0) return await emptySnapshot(filters, charactersMax);
       if (found.position >= atLeast) return found;
     }
   }
 
   /** An empty answer carries no resume point: take the end first, and look again. */
-  async function emptySnapshot(filters: readonly string[]): Promise<Snapshot> {
+  async function emptySnapshot(filters: readonly string[], charactersMax: number): Promise<Snapshot> {
     const position = await end();
-    const found = await reads.snapshot(filters);
-    return found === undefined || found.facts.length > 0 ? await snapshot(filters) : { facts: [], position };
+    const found = await reads.snapshot(filters, charactersMax);
+    if (found?.facts.length === 0) return { facts: [], position };
+    return await snapshot(filters, charactersMax);
   }
 
   /** More subjects than one direct get may answer: read the feed up to where the log ends now. */
-  async function largeSnapshot(filters: readonly string[]): Promise<Snapshot> {
+  async function largeSnapshot(filters: readonly string[], charactersMax: number): Promise<Snapshot> {
     const position = await end();
     const table = new Map<string, Fact>();
     const consumer = await js.consumers.get(stream, { filter_subjects: [...filters] });
     if ((await consumer.info()).num_pending > 0) {
-      const messages = await consumer.consume({ max_messages: 10_000 });
+      // The server cuts off the connection of whoever lets 64 MB wait.
+      const messages = await consumer.consume({ max_bytes: largeBytesAtOnce });
+      let room = charactersMax;
       for await (const message of messages) {
-        table.set(message.subject, feedFact(message));
-        if (message.info.pending === 0) break;
+        const fact = feedFact(message);
+        table.set(message.subject, fact);
+        room -= fact.body.length;
+        if (message.info.pending === 0 || room < 0) break;
       }
       await messages.close();
+      if (room < 0) throw new TooMuch();
     }
     return { facts: [...table.values()].sort((a, b) => a.position - b.position), position };
   }

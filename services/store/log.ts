@@ -55,8 +55,11 @@ export interface Log {
   /** @returns the position of the first fact; the others follow at its neighbours. @throws Conflict, OutcomeUnknown, LogUnavailable */
   append(facts: readonly Append[]): Promise<number>;
   last(subject: string): Promise<Fact | undefined>;
-  /** Last facts of the subjects that match a filter: literal subjects, or wildcards as NATS writes them (`*`, `>`). */
-  snapshot(filters: readonly string[]): Promise<Snapshot>;
+  /**
+   * Last facts of the subjects that match a filter: literal subjects, or wildcards as NATS writes them (`*`, `>`).
+   * @param charactersMax of all bodies together. @throws TooMuch
+   */
+  snapshot(filters: readonly string[], charactersMax?: number): Promise<Snapshot>;
   /** Facts after a position, in batches as they come, until the signal. */
   feed(after: number, signal: AbortSignal): AsyncIterable<readonly Fact[]>;
   /**
@@ -76,6 +79,11 @@ export class Conflict extends Error {
 /** The store did not answer in time: the append may or may not have happened. */
 export class OutcomeUnknown extends Error {
   override readonly name = "OutcomeUnknown";
+}
+
+/** There is more than whoever asks has room for. */
+export class TooMuch extends Error {
+  override readonly name = "TooMuch";
 }
 
 /** The store cannot serve right now. Nothing was applied. */

@@ -1,6 +1,6 @@
 // The log in memory: the twin of JetStream for tests that need no server, under the same contract.
 // In: appends. Out: facts and feeds. Never: durability; no broker is started on it.
-import { type Append, Conflict, type Fact, type Log, type Snapshot } from "./log.ts";
+import { type Append, Conflict, type Fact, type Log, type Snapshot, TooMuch } from "./log.ts";
 
 export interface MemoryLog extends Log {
   /** Forgets what is older than its `keepSeconds`, as of this time. */
@@ -44,10 +44,11 @@ export function openMemoryLog(options: { epoch?: string; now?: () => number } = 
     return first;
   }
 
-  async function snapshot(filters: readonly string[]): Promise<Snapshot> {
+  async function snapshot(filters: readonly string[], charactersMax = Infinity): Promise<Snapshot> {
     await Promise.resolve();
     const matches = filters.map(matchSubject);
     const facts = [...table.values()].filter((fact) => matches.some((match) => match(fact.subject)));
+    if (facts.reduce((sum, { body }) => sum + body.length, 0) > charactersMax) throw new TooMuch();
     return { facts: facts.sort((a, b) => a.position - b.position), position: end };
   }
 

@@ -6,7 +6,7 @@
 import { createInbox, type Msg, type NatsConnection } from "@nats-io/transport-node";
 import { inParts } from "../core/parts.ts";
 import { unseal } from "./envelope.ts";
-import { type Fact, LogUnavailable, type Snapshot } from "./log.ts";
+import { type Fact, LogUnavailable, type Snapshot, TooMuch } from "./log.ts";
 import { idHeader } from "./publish.ts";
 
 export interface StoredFact extends Fact {
@@ -22,6 +22,8 @@ interface StoredAnswer {
 
 interface Collecting {
   readonly facts: StoredFact[];
+  /** Characters that may still come. */
+  room: number;
   readonly done: (outcome: "complete" | "overwritten" | "too many" | Error, position: number) => void;
 }
 
@@ -35,8 +37,8 @@ export interface Reads {
   ): Promise<{ readonly seq: number } | undefined>;
   /** The last position that was given, whether or not it is still held. */
   lastGiven(): Promise<number>;
-  /** Undefined when more match than one answer can hold. */
-  snapshot(filters: readonly string[]): Promise<Snapshot | undefined>;
+  /** Undefined when more match than one answer can hold. @throws TooMuch */
+  snapshot(filters: readonly string[], charactersMax: number): Promise<Snapshot | undefined>;
   /** Where these subjects' last facts lie; without those that were written while this was read. */
   positions(subjects: readonly string[]): Promise<ReadonlyMap<string, number>>;
 }
@@ -101,10 +103,10 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
     return said;
   }
 
-  async function snapshot(filters: readonly string[]): Promise<Snapshot | undefined> {
+  async function snapshot(filters: readonly string[], charactersMax: number): Promise<Snapshot | undefined> {
     const untilMs = performance.now() + overtakenMsMax;
     do {
-      const { outcome, facts, position } = await collect(filters);
+      const { outcome, facts, position } = await collect(filters, charactersMax);
       if (outcome === "too many") return undefined;
       if (outcome === "complete" && !holdsHalfAGroup(facts, position)) return { facts, position };
     } while (performance.now() < untilMs);
@@ -112,13 +114,13 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
   }
 
   async function positions(subjects: readonly string[]): Promise<ReadonlyMap<string, number>> {
-    const found = await Promise.all(inParts(subjects, askedAtOnce).map(collect));
+    const found = await Promise.all(inParts(subjects, askedAtOnce).map((part) => collect(part)));
     return new Map(
       found.flatMap(({ facts }) => facts.map(({ subject, position }) => [subject, position] as const)),
     );
   }
 
-  function collect(filters: readonly string[]) {
+  function collect(filters: readonly string[], room = Infinity) {
     const token = String(++calls);
     return new Promise<{
       outcome: "complete" | "overwritten" | "too many";
@@ -128,10 +130,12 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
       const timer = setTimeout(() => entry.done(new Error("time ran out"), 0), timeoutMs());
       const entry: Collecting = {
         facts: [],
+        room,
         done: (outcome, position) => {
           clearTimeout(timer);
           collecting.delete(token);
-          if (outcome instanceof Error)
+          if (outcome instanceof TooMuch) reject(outcome);
+          else if (outcome instanceof Error)
             reject(new LogUnavailable(`the store did not answer: ${outcome.message}`));
           else resolve({ outcome, facts: entry.facts, position });
         },
@@ -151,7 +155,13 @@ export function openReads(nc: NatsConnection, stream: string, timeoutMs: () => n
     const head = message.headers;
     const code = head?.code ?? 0;
     if (code === 0) {
-      entry.facts.push(storedFact(message));
+      const fact = storedFact(message);
+      entry.facts.push(fact);
+      entry.room -= fact.body.length;
+      if (entry.room < 0) entry.done(new TooMuch(), 0);
+    } else if (code === 204 && Number(head?.get("Nats-Num-Pending")) > 0) {
+      // The server sends no more at once than may wait for one connection.
+      entry.done("too many", 0);
     } else if (code === 204 || (code === 404 && entry.facts.length === 0)) {
       entry.done("complete", Number(head?.get("Nats-UpTo-Sequence")));
     } else if (code === 404) {

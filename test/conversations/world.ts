@@ -183,8 +183,8 @@ export function lagging(log: Log, feedMs = feedLagMs): Log {
         yield facts;
       }
     },
-    async snapshot(filters) {
-      const taken = await log.snapshot(filters);
+    async snapshot(...asked) {
+      const taken = await log.snapshot(...asked);
       await lag(snapshotLagsMs[snapshots++ % snapshotLagsMs.length] as number);
       return taken;
     },

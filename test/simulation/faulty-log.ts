@@ -230,7 +230,7 @@ export function faultyLog(network: Network, commits: "grouped" | "single"): Log 
       return commits === "grouped" ? commit.append(facts) : writer.batch([{ id: "", facts }]);
     },
     last: (subject) => read(() => tape.last(subject)),
-    snapshot: (filters) => read(() => tape.snapshot(filters)),
+    snapshot: (...asked) => read(() => tape.snapshot(...asked)),
     end: () => read(() => tape.end()),
     lastGiven: () => read(() => tape.lastGiven()),
     feed,

@@ -76,7 +76,7 @@ export function openTape(now: () => number): Tape {
     apply: (units) => inTurn(() => applyNow(units)),
     unitAt: (at) => groups.get(at),
     last: (subject) => inTurn(() => log.last(subject)),
-    snapshot: (filters) => inTurn(() => log.snapshot(filters)),
+    snapshot: (...asked) => inTurn(() => log.snapshot(...asked)),
     end: () => inTurn(() => log.end()),
     lastGiven: () => inTurn(() => log.lastGiven()),
     feed: log.feed,
