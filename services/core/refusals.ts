@@ -170,8 +170,7 @@ export const refusals = {
   "message-too-large": {
     status: 413,
     title: "The message is too large",
-    remedy:
-      "The content of a message may have 64 KiB, decoded. Keep large things elsewhere and send their address.",
+    remedy: "Its content may have 64 KiB, decoded. Keep large things elsewhere and send their address.",
   },
   "upgrade-required": {
     status: 426,
@@ -199,6 +198,11 @@ export const refusals = {
     title: "Nothing can be delivered there",
     remedy:
       "A webhook has an https:// or http:// URL of at most 2,048 characters on the public internet, without user name or password; TIDINGS_WEBHOOK_ALLOW_PRIVATE lets a broker reach private addresses. A secret of your own is whsec_ and base64 of 24 to 64 bytes. An endpoint that answers OPTIONS with WebHook-Allowed-Origin must allow this domain, or *. `errors` points at what does not fit.",
+  },
+  "answer-too-large": {
+    status: 422,
+    title: "The answer would have more than 16 MiB",
+    remedy: "Select some with `properties`; `names=true` lists what is there, `depth=0` leaves out children.",
   },
   "search-too-broad": {
     status: 422,

@@ -9,12 +9,13 @@ import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
 import { type NodeKind, type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Forwarding } from "../forward/forwarding.ts";
-import { type NodeShape, type PropertyService, requireOwner } from "../property/properties.ts";
+import { type NodeShape, type PropertyService, Room, requireOwner } from "../property/properties.ts";
 import { causeOf, onceOf, refuseConditions } from "./conditions.ts";
 import { movedAnswer, requireHere } from "./forwards.ts";
 import { lookOf, revealQuery } from "./look.ts";
 import type { Lookups } from "./lookups.ts";
 import { patch } from "./patch.ts";
+import type { Quotas } from "./quotas.ts";
 import { describe } from "./route.ts";
 
 const tag = "Nodes and properties";
@@ -32,6 +33,9 @@ const NodeQuery = Type.Object(
   { additionalProperties: false },
 );
 
+/** What a node shows beyond so much of it costs as much as if it was read by itself: a value has no more. */
+const charactersARequest = 64 * 1024;
+
 interface NodeQueryShape {
   properties?: string;
   names?: boolean;
@@ -43,9 +47,13 @@ export interface NodeDeps {
   readonly properties: PropertyService;
   readonly lookups: Lookups;
   readonly forwarding: Forwarding;
+  readonly quotas: Pick<Quotas, "take">;
 }
 
-export function nodeRoutes(app: FastifyInstance, { properties, lookups, forwarding }: NodeDeps): void {
+export function nodeRoutes(
+  app: FastifyInstance,
+  { properties, lookups, forwarding, quotas }: NodeDeps,
+): void {
   const { reader, writer, nodes } = properties;
 
   app.get<{ Params: { address: string }; Querystring: NodeQueryShape }>(
@@ -62,15 +70,25 @@ export function nodeRoutes(app: FastifyInstance, { properties, lookups, forwardi
         200: { description: "The node.", schema: Type.Union([Node, NodeNames]) },
         ...movedAnswer,
       },
-      refusals: ["bad-address", "bad-name", "blocked", "moved", "not-found", "reveal-required"],
+      refusals: [
+        "answer-too-large",
+        "bad-address",
+        "bad-name",
+        "blocked",
+        "moved",
+        "not-found",
+        "reveal-required",
+      ],
     }),
     async (request, reply) => {
       const { names, depth = "0", reveal, properties: list } = request.query;
       const patterns = list === undefined ? [] : parseNamePatterns(list);
       const look = await lookOf(request.caller, reveal, reader);
-      const selection = { patterns, matches: matchNames(patterns) };
+      const room = names ? undefined : new Room();
+      const selection = { patterns, matches: matchNames(patterns), room };
       const of = parseAddress(request.params.address);
       const node = await lookups.read(request, of, () => reader.node(look, of, selection, depth));
+      if (room) quotas.take("requests", request, Math.floor(room.taken / charactersARequest));
       await requireHere(forwarding, { look, node: of, names: patterns }, request, reply);
       return names ? namesAlone(node) : node;
     },

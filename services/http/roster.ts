@@ -14,6 +14,7 @@ import {
   nothingDisclosed,
   type PropertyService,
   type PropertyShape,
+  Room,
   type Terms,
 } from "../property/properties.ts";
 import { LogUnavailable } from "../store/log.ts";
@@ -114,7 +115,7 @@ function readingRoute(app: FastifyInstance, { properties, watching, lookups, quo
         },
         304: { description: "The caller has it already.", schema: null },
       },
-      refusals: ["bad-name", "scope-missing"],
+      refusals: ["answer-too-large", "bad-name", "scope-missing"],
     }),
     async (request, reply) => {
       const caller = request.caller as Principal;
@@ -135,7 +136,7 @@ function readingRoute(app: FastifyInstance, { properties, watching, lookups, quo
       }
       if (contacts.length > 1) quotas.take("requests", request, contacts.length - 1);
       const look = await lookOf(caller, reveal, reader);
-      const select = { patterns, matches: matchNames(patterns) };
+      const select = { patterns, matches: matchNames(patterns), room: new Room() };
       const shown = await eachOf(contacts, async (contact) => ({
         ...contact,
         properties: await shownBy(contact, request, look, select),

@@ -189,8 +189,8 @@ export async function openHttp(deps: HttpDeps): Promise<HttpServer> {
   emailRoutes(app, deps);
   invitationRoutes(app, deps);
   auditRoutes(app, deps);
-  nodeRoutes(app, { ...deps, lookups });
-  propertyRoutes(app, { ...deps, lookups });
+  nodeRoutes(app, { ...deps, lookups, quotas });
+  propertyRoutes(app, { ...deps, lookups, quotas });
   leaseRoutes(app, deps);
   rosterRoutes(app, { ...deps, lookups, quotas });
   typeRoutes(app, deps);

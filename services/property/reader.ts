@@ -7,11 +7,12 @@ import { deadline, visible } from "../core/property.ts";
 import { Refusal } from "../core/refusal.ts";
 import { nodeOf, stateOf } from "../store/decoded.ts";
 import type { Follower } from "../store/follower.ts";
-import type { Fact, Log, Snapshot } from "../store/log.ts";
+import { type Fact, type Log, type Snapshot, TooMuch } from "../store/log.ts";
 import { factsOfEveryPath, factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
 import { type Access, type Look, nothingDisclosed, type Witness } from "./access.ts";
 import { type PropertyShape, propertyShape } from "./answer.ts";
 import type { Leases } from "./leases.ts";
+import { answerTooLarge, lookedMax, type Room } from "./room.ts";
 
 export interface NodeShape {
   readonly address: string;
@@ -21,7 +22,7 @@ export interface NodeShape {
 }
 
 export interface Reader {
-  /** @throws Refusal `not-found` when the caller may see nothing there; `blocked`, `reveal-required` */
+  /** @throws Refusal `not-found` when the caller may see nothing there; `blocked`, `reveal-required`, `answer-too-large` */
   node(look: Look, address: Address, select: Selection, depth: Depth): Promise<NodeShape>;
   /** What `node` would show now of each of some nodes, without a word to their owners: whoever shows it tells the witness first. */
   glimpse(look: Look, addresses: readonly Address[]): Promise<readonly (NodeShape | undefined)[]>;
@@ -34,6 +35,8 @@ export interface Reader {
 export interface Selection {
   readonly patterns: readonly string[];
   readonly matches: (name: string) => boolean;
+  /** What is shown is taken from it; without one there may be any amount, such as where only names are. */
+  readonly room?: Room | undefined;
 }
 
 export interface ReaderDeps {
@@ -50,6 +53,8 @@ const roundsMax = 20;
 
 interface Found {
   readonly kind: NodeKind;
+  /** Characters of what is shown. */
+  size: number;
   readonly properties: { [name: string]: PropertyShape };
 }
 
@@ -71,17 +76,22 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
   async function node(look: Look, address: Address, select: Selection, depth: Depth): Promise<NodeShape> {
     requireReading(look);
     const patterns = select.patterns.length === 0 ? ["*"] : select.patterns;
-    return await visibleOrNothing(look, address, patterns, async (mayLook) => {
+    let size = 0;
+    const shown = await visibleOrNothing(look, address, patterns, async (mayLook) => {
       const at = mayLook ? address : nowhere(address);
       const filters =
         depth === "0"
           ? [subjectOf(at, "node"), factsOfNode(at, "property")]
           : [factsOfEveryPath(at, "node"), factsOfEveryPath(at, "property")];
-      const found = await seen(look, filters, select.matches);
+      const found = await seen(look, filters, select.matches, lookedMax);
+      size = [...found.values()].reduce((sum, one) => sum + one.size, 0);
+      select.room?.requires(size);
       const shape = assemble(address.text, found, depth, look.caller?.address.text === rootOf(address).text);
       if (shape) await witness.fetched(look, address, namesIn(shape));
       return shape;
     });
+    select.room?.take(size);
+    return shown;
   }
 
   async function glimpse(
@@ -100,8 +110,11 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
     look: Look,
     filters: readonly string[],
     matches: Selection["matches"],
+    charactersMax = Infinity,
   ): Promise<ReadonlyMap<string, Found>> {
-    const { facts, position } = await settledFacts(filters);
+    const { facts, position } = await settledFacts(filters, charactersMax).catch((error: unknown) => {
+      throw error instanceof TooMuch ? answerTooLarge() : error;
+    });
     await follower.known(position);
     return nodesAmong(facts, (of, name) => matches(name) && access.may(look, of, name, "read"));
   }
@@ -163,9 +176,9 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
   }
 
   /** A snapshot in which no lease has passed its deadline. */
-  async function settledFacts(filters: readonly string[]): Promise<Snapshot> {
+  async function settledFacts(filters: readonly string[], charactersMax?: number): Promise<Snapshot> {
     for (let round = 0; round < roundsMax; round++) {
-      const { facts: found, position } = await log.snapshot(filters);
+      const { facts: found, position } = await log.snapshot(filters, charactersMax);
       // What ended many leases at once is known from the feed alone.
       await follower.known(position);
       const facts = found.map((fact) => leases.stands(fact, position));
@@ -201,14 +214,16 @@ function nodesAmong(
     if (place.kind !== "node") continue;
     const decoded = nodeOf(fact);
     // A name such as __proto__ cannot occur: property names start with a letter or digit.
-    if (decoded) found.set(place.address.text, { kind: decoded.nodeKind, properties: {} });
+    if (decoded) found.set(place.address.text, { kind: decoded.nodeKind, size: 0, properties: {} });
   }
   for (const fact of facts) {
     const place = placeOf(fact.subject);
     if (place.kind !== "property" || !isShown(place.address, place.name)) continue;
     const shape = propertyShape(place.address.text, place.name, stateOf(fact));
     const into = found.get(place.address.text);
-    if (shape && into) into.properties[place.name] = shape;
+    if (shape === undefined || into === undefined) continue;
+    into.properties[place.name] = shape;
+    into.size += fact.body.length;
   }
   return found;
 }
