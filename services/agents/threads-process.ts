@@ -1,5 +1,5 @@
 // The process of the agents' threads: starts and ends them as the broker says, and hands on their words.
-// In: what the broker says, over the channel between both. Out: the words of each thread, and why it ended. Never: a life without its broker, or a thread with more memory or more open calls than it may have.
+// In: what the broker says, over the channel between both. Out: the words of each thread, and why it ended. Never: a life without its broker, or a thread with more memory or more open calls than it may have, or that says more than the broker has room for.
 import { readdirSync } from "node:fs";
 import { setPriority } from "node:os";
 import { Worker } from "node:worker_threads";
@@ -9,9 +9,16 @@ interface Room {
   readonly worker: Worker;
   readonly memoryMb: number;
   readonly callsMax: number;
-  /** Calls that have no answer yet. */
-  calls: number;
+  /** Characters of each call that has no answer yet. */
+  readonly calls: Map<number, number>;
+  /** Of all of them. */
+  waiting: number;
 }
+
+/** Characters of one word: more than anything that the broker takes of an agent. */
+const wordMax = 2 * 1024 * 1024;
+/** Of all calls of a thread that have no answer yet. */
+const waitingMax = 32 * 1024 * 1024;
 
 const threadFile = new URL("./agent-start.ts", import.meta.url);
 const lookEachMs = 100;
@@ -55,28 +62,43 @@ function start({ thread, data, memoryMb, callsMax }: Extract<ToProcess, { is: "s
   // What it prints is read and dropped, or it would pile up: an agent logs by its context.
   worker.stdout.resume();
   worker.stderr.resume();
-  const room: Room = { worker, memoryMb, callsMax, calls: 0 };
+  const room: Room = { worker, memoryMb, callsMax, calls: new Map(), waiting: 0 };
   rooms.set(thread, room);
   worker.on("message", (word) => {
-    if (!rooms.has(thread)) return;
-    if (word.is === "call" && ++room.calls > callsMax) end(thread, `it floods: ${callsMax} calls wait`);
-    else handOn(thread, room, word);
+    if (rooms.has(thread)) handOn(thread, room, word);
   });
   worker.on("error", (error) => end(thread, reasonOf(error)));
   worker.on("exit", (code) => end(thread, `it ended by itself, with code ${code}`));
 }
 
-/** Not all that a thread can say is JSON. */
+/** Not all that a thread can say is JSON, or is to be read where everybody waits for it. */
 function handOn(thread: number, room: Room, word: FromThread): void {
   try {
-    tell({ is: "word", thread, word });
+    const size = JSON.stringify(word).length;
+    if (size > wordMax) throw new Error("an agent says at most 2 MiB at once");
+    if (word.is !== "call" || awaits(room, word.c, size)) tell({ is: "word", thread, word });
+    else end(thread, `it floods: ${room.calls.size} calls wait, with ${room.waiting} characters`);
   } catch (error) {
     if (word.is === "call") {
-      room.calls--;
       const { message } = error as Error;
       room.worker.postMessage({ is: "refused", c: word.c, code: "bad-request", message } satisfies ToThread);
     } else end(thread, reasonOf(error));
   }
+}
+
+/** @returns whether there is room for one more call */
+function awaits(room: Room, call: number, size: number): boolean {
+  // A number that is in use already would hide how much waits.
+  if (room.calls.has(call) || room.calls.size >= room.callsMax || room.waiting + size > waitingMax)
+    return false;
+  room.calls.set(call, size);
+  room.waiting += size;
+  return true;
+}
+
+function answered(room: Room, call: number): void {
+  room.waiting -= room.calls.get(call) ?? 0;
+  room.calls.delete(call);
 }
 
 function end(thread: number, why?: string): void {
@@ -124,7 +146,7 @@ process.on("message", (word: ToProcess) => {
       return;
     default: {
       const room = rooms.get(word.thread);
-      if (word.word.is === "answer" || word.word.is === "refused") if (room) room.calls--;
+      if (word.word.is === "answer" || word.word.is === "refused") if (room) answered(room, word.word.c);
       room?.worker.postMessage(word.word);
     }
   }
