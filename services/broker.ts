@@ -178,9 +178,8 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     onSent,
   });
 
-  const { streamsOf, share } = watching;
   const { settle } = properties;
-  const explain = openExplain({ log: facts, settle, access, subscriptions, streamsOf, share });
+  const explain = openExplain({ log: facts, settle, access, subscriptions, ...watching });
   const directory = openDirectory({
     log: facts,
     follower,
@@ -251,6 +250,7 @@ export async function openBroker(options: BrokerOptions): Promise<Broker> {
     now,
     onRun,
     onTrouble,
+    rateLimit,
     paths: options.agentPaths ?? [],
     allowPrivate: options.webhookAllowPrivate ?? false,
     agentLimits: options.agentLimits,

@@ -12,6 +12,7 @@ import { type Egress, NoAnswer } from "../egress/egress.ts";
 import type { Messages } from "../messages/messages.ts";
 import { type Look, nothingDisclosed, type PropertyService } from "../property/properties.ts";
 import { type Keeping, KeepsTooMuch, type Timer } from "./keeping.ts";
+import type { Pace } from "./pace.ts";
 
 export interface ActingDeps {
   readonly principal: Principal;
@@ -22,6 +23,7 @@ export interface ActingDeps {
   readonly search: Search;
   readonly egress: Pick<Egress, "request">;
   readonly keeping: Keeping;
+  readonly pace: Pace;
   readonly onTimer: (timer: Timer | { readonly name: string; readonly isCancelled: true }) => void;
   readonly onLog: (run: Run, line: Calls["log"]["takes"]) => void;
   /** Aborted when the agent acts no more. */
@@ -128,6 +130,7 @@ export function openActing(deps: ActingDeps): Port {
   return async (run, call, takes) => {
     if (signal.aborted) throw new PortError("unavailable", "The agent is stopped.");
     try {
+      await deps.pace(principal.address.text, call, signal);
       return (await acts[call](run, takes as never)) as never;
     } catch (error) {
       throw portErrorOf(error);

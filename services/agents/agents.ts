@@ -16,6 +16,7 @@ import { requireGrantable } from "./granting.ts";
 import { type HostingDeps, openHosting } from "./hosting.ts";
 import { type DeadLetter, openKeeping, type RunShape } from "./keeping.ts";
 import { listenNoMore } from "./listening.ts";
+import { noPace, openPace } from "./pace.ts";
 import { progressJson, progressOf } from "./progress.ts";
 import { openRecords, type Record } from "./records.ts";
 import { shapeOf } from "./ring.ts";
@@ -39,7 +40,10 @@ export interface Agents extends AsyncDisposable {
   replay(who: Principal, id: string, run: string): Promise<void>;
 }
 
-export interface AgentsDeps extends Omit<HostingDeps, "records" | "catalog" | "threads" | "backoffMs"> {
+export interface AgentsDeps
+  extends Omit<HostingDeps, "records" | "catalog" | "threads" | "pace" | "backoffMs"> {
+  /** Whether an owner's agents are held to the pace of their owner. */
+  readonly rateLimit: boolean;
   /** What becomes of nodes. */
   readonly facts: Pick<Follower, "listen">;
   readonly work: Pick<Work, "divide">;
@@ -73,7 +77,8 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
   const making = new Map<string, number>();
   let checks = 0;
   const catalog = openCatalog(deps.paths, threads);
-  const hosting = openHosting({ ...deps, records, catalog, threads, backoffMs });
+  const pace = deps.rateLimit ? openPace() : noPace;
+  const hosting = openHosting({ ...deps, records, catalog, threads, pace, backoffMs });
   const division = deps.work.divide("agent", hosting.work);
   const listening = records.listen({
     changed({ id }) {

@@ -15,7 +15,7 @@ import type { Threads } from "./threads.ts";
 import { nodeOf, principalOf } from "./who.ts";
 
 export interface HostingDeps
-  extends Pick<ActingDeps, "reader" | "writer" | "send" | "search" | "egress">,
+  extends Pick<ActingDeps, "reader" | "writer" | "send" | "search" | "egress" | "pace">,
     ListeningDeps {
   readonly domain: string;
   readonly log: Log;

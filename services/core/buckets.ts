@@ -28,9 +28,10 @@ export class Bucket {
     return 0;
   }
 
-  /** Takes it whether it is there or not: it was used already. */
-  spend(amount: number, nowMs: number): void {
+  /** Takes it whether it is there or not. @returns in how many ms it would have been there */
+  spend(amount: number, nowMs: number): number {
     this.#fullAtMs = Math.max(this.#fullAtMs, nowMs) + amount * this.#msEach;
+    return Math.max(0, this.#fullAtMs - nowMs - this.#burstMs);
   }
 
   giveBack(amount: number): void {
