@@ -9,8 +9,6 @@ import type { Filter, FilterScope } from "./filter.ts";
 const limit: Limit = { burst: 4_000, perSecond: 200 };
 /** The same within one turn of the event loop, in which nobody else is served. */
 const turnMsMax = 100;
-/** What a filter takes longer than this, the machine took for others. */
-const onceMsMax = 10;
 /** Some thirty loops over a list of ten. */
 const dearMs = 0.2;
 const readersMax = 10_000;
@@ -25,10 +23,25 @@ export interface Share {
   ready(filter: Filter | undefined): Promise<void>;
 }
 
-/** @param now what a filter takes for the time. @param elapsed ms that never go back, by which it is measured */
+/** What this program's time is measured by, in ms: what others on the machine take meanwhile is no fault of a filter. */
+export interface Clocks {
+  elapsed(): number;
+  /** Of this thread alone. */
+  ran(): number;
+}
+
+const usualClocks: Clocks = {
+  elapsed: () => performance.now(),
+  ran() {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) / 1_000;
+  },
+};
+
+/** @param now what a filter takes for the time */
 export function openShares(
   now: () => number,
-  elapsed: () => number = () => performance.now(),
+  { elapsed, ran }: Clocks = usualClocks,
 ): (reader: string) => Share {
   const buckets = openBuckets(limit, readersMax);
   const windowMs = (1_000 * limit.burst) / limit.perSecond;
@@ -41,11 +54,10 @@ export function openShares(
 
   /** @returns the ms that it took */
   function spend(reader: string, work: () => void): number {
-    const began = elapsed();
+    const before = ran();
     work();
-    const ended = elapsed();
-    const tookMs = Math.min(ended - began, onceMsMax);
-    buckets.of(reader).spend(tookMs, ended);
+    const tookMs = ran() - before;
+    buckets.of(reader).spend(tookMs, elapsed());
     if (ofTurn.size === 0) setImmediate(() => ofTurn.clear());
     ofTurn.set(reader, (ofTurn.get(reader) ?? 0) + tookMs);
     return tookMs;

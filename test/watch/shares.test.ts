@@ -9,10 +9,8 @@ const scope = { node: "alice@localhost", name: "travel", value: 1, previous: nul
 /** Filters that take so long each, on a clock that nothing else moves. */
 function world() {
   let nowMs = 0;
-  const shares = openShares(
-    () => nowMs,
-    () => nowMs,
-  );
+  const clock = (): number => nowMs;
+  const shares = openShares(clock, { elapsed: clock, ran: clock });
   const taking = (ms: number) => ({
     text: "",
     usesPrevious: false,
