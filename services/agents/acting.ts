@@ -8,7 +8,7 @@ import type { Principal } from "../core/principal.ts";
 import { rights } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Search } from "../directory/directory.ts";
-import { type Egress, NoAnswer } from "../egress/egress.ts";
+import { type Egress, type Gate, NoAnswer } from "../egress/egress.ts";
 import type { Messages } from "../messages/messages.ts";
 import { type Look, nothingDisclosed, type PropertyService } from "../property/properties.ts";
 import { type Keeping, KeepsTooMuch, type Timer } from "./keeping.ts";
@@ -24,6 +24,8 @@ export interface ActingDeps {
   readonly egress: Pick<Egress, "request">;
   readonly keeping: Keeping;
   readonly pace: Pace;
+  /** For requests to the outside. */
+  readonly gate: Gate;
   readonly onTimer: (timer: Timer | { readonly name: string; readonly isCancelled: true }) => void;
   readonly onLog: (run: Run, line: Calls["log"]["takes"]) => void;
   /** Aborted when the agent acts no more. */
@@ -34,7 +36,7 @@ const fetchMs = 20_000;
 const fetchBytesMax = 1024 * 1024;
 
 export function openActing(deps: ActingDeps): Port {
-  const { principal, node, reader, writer, keeping, egress, signal } = deps;
+  const { principal, node, reader, writer, keeping, egress, gate, signal } = deps;
 
   /** On its own node an agent needs no permission to read. */
   function lookAt(at: Address): Look {
@@ -87,11 +89,9 @@ export function openActing(deps: ActingDeps): Port {
       return (await deps.search(look, { q, where, limit })).nodes;
     },
     async fetch(run, { url, method = "GET", headers = {}, body }) {
-      const {
-        status,
-        headers: answered,
-        body: bytes,
-      } = await egress.request({
+      const leave = await gate.enter(principal.address.text, signal);
+      if (leave === undefined) throw new PortError("unavailable", "The agent is stopped.");
+      const asked = egress.request({
         url,
         method,
         headers: { ...headers, "tidings-hops": String(run.hops + 1) },
@@ -100,6 +100,7 @@ export function openActing(deps: ActingDeps): Port {
         timeoutMs: fetchMs,
         bytesMax: fetchBytesMax,
       });
+      const { status, headers: answered, body: bytes } = await asked.finally(leave);
       return { status, headers: answered, body: bytes.toString("utf8") };
     },
     recallState: async (_, { key }) => await keeping.state(key),

@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { Json } from "../core/json.ts";
 import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
+import { openGate, type Room } from "../egress/egress.ts";
 import type { NodeService } from "../property/properties.ts";
 import { nodeOf as agentNodeOf } from "../store/decoded.ts";
 import { type Follower, follow } from "../store/follower.ts";
@@ -41,7 +42,7 @@ export interface Agents extends AsyncDisposable {
 }
 
 export interface AgentsDeps
-  extends Omit<HostingDeps, "records" | "catalog" | "threads" | "pace" | "backoffMs"> {
+  extends Omit<HostingDeps, "records" | "catalog" | "threads" | "pace" | "gate" | "backoffMs"> {
   /** Whether an owner's agents are held to the pace of their owner. */
   readonly rateLimit: boolean;
   /** What becomes of nodes. */
@@ -63,6 +64,8 @@ export interface AgentLimits {
 }
 
 const agentsMax = 20;
+/** Requests of agents to the outside: an owner alone has at most 80 under way. */
+const room: Room = { places: 400, sharedBy: 4 };
 /** Configs that are looked at or wait for it: each takes a process of its own. */
 const checksMax = 16;
 const headsMax = 1024 * 1024;
@@ -78,7 +81,7 @@ export async function openAgents(deps: AgentsDeps): Promise<Agents> {
   let checks = 0;
   const catalog = openCatalog(deps.paths, threads);
   const pace = deps.rateLimit ? openPace() : noPace;
-  const hosting = openHosting({ ...deps, records, catalog, threads, pace, backoffMs });
+  const hosting = openHosting({ ...deps, records, catalog, threads, pace, gate: openGate(room), backoffMs });
   const division = deps.work.divide("agent", hosting.work);
   const listening = records.listen({
     changed({ id }) {

@@ -15,7 +15,7 @@ import type { Threads } from "./threads.ts";
 import { nodeOf, principalOf } from "./who.ts";
 
 export interface HostingDeps
-  extends Pick<ActingDeps, "reader" | "writer" | "send" | "search" | "egress" | "pace">,
+  extends Pick<ActingDeps, "reader" | "writer" | "send" | "search" | "egress" | "pace" | "gate">,
     ListeningDeps {
   readonly domain: string;
   readonly log: Log;

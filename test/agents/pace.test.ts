@@ -1,8 +1,9 @@
 // Pace: all agents of one owner together are as fast as their owner, by a clock of the test's own.
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { type ActingDeps, openActing } from "../../services/agents/acting.ts";
 import { openPace } from "../../services/agents/pace.ts";
 import { makeAddress } from "../../services/core/address.ts";
+import { openGate } from "../../services/egress/egress.ts";
 
 const run = { id: "1", hops: 0 };
 const atOnce = 2_000;
@@ -43,4 +44,34 @@ test("one that is stopped does not wait on", async () => {
   stop.abort();
   const ended = await Promise.allSettled(calls);
   expect(ended.filter(({ status }) => status === "rejected")).toHaveLength(100);
+});
+
+test("an owner's agents have a part of the requests to the outside under way, and wait with the others", async () => {
+  const gate = openGate({ places: 4, sharedBy: 1 });
+  const answers: (() => void)[] = [];
+  const fetching = (owner: string) => {
+    const port = openActing({
+      principal: { address: makeAddress(owner, "localhost"), kind: "agent", scopes: [], tokenId: "" },
+      node: makeAddress(owner, "localhost"),
+      pace: async () => undefined,
+      gate,
+      egress: {
+        request: () =>
+          new Promise((resolve) =>
+            answers.push(() => resolve({ status: 200, headers: {}, body: Buffer.from(owner) })),
+          ),
+      },
+      signal: new AbortController().signal,
+    } as unknown as ActingDeps);
+    return port(run, "fetch", { url: "https://example.com/" });
+  };
+  const hanging = [fetching("alice"), fetching("alice"), fetching("alice")];
+  const other = fetching("carol");
+  await vi.waitUntil(() => answers.length === 3);
+  answers.pop()?.();
+  expect((await other).body).toBe("carol");
+  while (answers.length > 0) answers.shift()?.();
+  await vi.waitUntil(() => answers.length === 1);
+  answers.shift()?.();
+  expect((await Promise.all(hanging)).map(({ body }) => body)).toEqual(["alice", "alice", "alice"]);
 });
