@@ -13,6 +13,7 @@ import {
 } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/transport-node";
 import { StartError } from "../core/start-error.ts";
+import { Turns } from "../core/turns.ts";
 import { groupCommit, type Unit } from "./commit.ts";
 import { type CommitLimits, commitLimits } from "./commit-limits.ts";
 import { feedFact, jetStreamFeed } from "./feed.ts";
@@ -20,8 +21,12 @@ import { type Append, type Fact, type Log, LogUnavailable, type Snapshot, TooMuc
 import { publisher } from "./publish.ts";
 import { openReads } from "./reads.ts";
 
-/** Of facts that are on their way at once. */
-const largeBytesAtOnce = 8 * 1024 * 1024;
+/** Facts of a large snapshot that are on their way at once, each of which has less than a megabyte. */
+const largeAtOnce = 48;
+/** Large snapshots that are read at once: each may hold a hundred megabytes. */
+const largeReadsAtOnce = 4;
+/** So often a large snapshot looks whether anything is still to come. */
+const lookMs = 1_000;
 
 /** Twice this is what a client waits for at most. */
 export const answerMsMax = 900;
@@ -64,6 +69,7 @@ export async function openJetStreamLog(
     throw new StartError(`The stream ${stream} was not made by Tidings: it has no epoch.`);
   const js = jetstream(nc);
   const reads = openReads(nc, stream, timeoutMs);
+  const large = new Turns(largeReadsAtOnce);
   const writer = publisher(nc, { timeoutMs, find, overtaken });
   const commit = groupCommit(writer, limits);
 
@@ -105,7 +111,8 @@ export async function openJetStreamLog(
     const atLeast = options.replicas === 1 ? 0 : await end();
     for (;;) {
       const found =
-        (await reads.snapshot(filters, charactersMax)) ?? (await largeSnapshot(filters, charactersMax));
+        (await reads.snapshot(filters, charactersMax)) ??
+        (await large.run(() => largeSnapshot(filters, charactersMax)));
       if (found.facts.length === 0) return await emptySnapshot(filters, charactersMax);
       if (found.position >= atLeast) return found;
     }
@@ -124,18 +131,29 @@ export async function openJetStreamLog(
     const position = await end();
     const table = new Map<string, Fact>();
     const consumer = await js.consumers.get(stream, { filter_subjects: [...filters] });
-    if ((await consumer.info()).num_pending > 0) {
-      // The server cuts off the connection of whoever lets 64 MB wait.
-      const messages = await consumer.consume({ max_bytes: largeBytesAtOnce });
+    try {
+      if ((await consumer.info()).num_pending === 0) return { facts: [], position };
+      const messages = await consumer.consume({ max_messages: largeAtOnce });
+      // What was still to come may have been forgotten meanwhile: then nothing says that this was all.
+      let quiet = 0;
+      const looking = setInterval(async () => {
+        const isOver = ++quiet > 1 && (await consumer.info().catch(() => undefined))?.num_pending === 0;
+        if (isOver && quiet > 1) messages.stop();
+      }, lookMs);
       let room = charactersMax;
       for await (const message of messages) {
+        quiet = 0;
         const fact = feedFact(message);
-        table.set(message.subject, fact);
-        room -= fact.body.length;
+        room += (table.get(fact.subject)?.body.length ?? 0) - fact.body.length;
+        table.set(fact.subject, fact);
         if (message.info.pending === 0 || room < 0) break;
       }
+      clearInterval(looking);
       await messages.close();
       if (room < 0) throw new TooMuch();
+    } finally {
+      // Else it is looked at with each write for another five minutes.
+      consumer.delete().catch(() => undefined);
     }
     return { facts: [...table.values()].sort((a, b) => a.position - b.position), position };
   }

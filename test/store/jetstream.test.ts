@@ -67,6 +67,27 @@ test("more than the server lets wait for one connection is read all the same, an
   expect(await log.last("t.large.0")).toBeDefined();
 });
 
+test("what is cut off at any place is read as a whole, whatever the sizes", async () => {
+  await using shared = await logs(1);
+  const [log] = shared.all as [JetStreamLog];
+  const body = (length: number): string => JSON.stringify("x".repeat(length));
+  const appends = (of: string, lengths: readonly number[]) =>
+    Promise.all(
+      lengths.map((length, n) => log.append([{ subject: `t.${of}.${n}`, body: body(length), expected: 0 }])),
+    );
+  // The server stops somewhere about the ninetieth.
+  await appends("cut", Array(88).fill(90_000));
+  for (let count = 88; count <= 98; count++) {
+    expect((await log.snapshot(["t.cut.*"])).facts).toHaveLength(count);
+    await log.append([{ subject: `t.cut.${count}`, body: body(90_000), expected: 0 }]);
+  }
+  // More than one answer may name, small ones about large ones.
+  await appends("mixed", [...Array(100).fill(10), 60_000, ...Array(1_000).fill(10)]);
+  const beganMs = performance.now();
+  expect((await log.snapshot(["t.mixed.*"])).facts).toHaveLength(1_101);
+  expect(performance.now() - beganMs).toBeLessThan(10_000);
+});
+
 /** Logs on one server, each with a connection of its own. */
 async function logs(count: number): Promise<AsyncDisposable & { all: JetStreamLog[] }> {
   await using stack = new AsyncDisposableStack();
