@@ -3,6 +3,7 @@
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
+import { onceClosed } from "./closing.ts";
 import type { Reader } from "./look.ts";
 import type { Lookups } from "./lookups.ts";
 import { recall } from "./recall.ts";
@@ -83,7 +84,7 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams, l
       });
       reply.hijack();
       // It went while its stream was opened: nothing would tell.
-      if (response.destroyed) return opened[Symbol.dispose]();
+      if (response.destroyed || request.raw.socket.destroyed) return opened[Symbol.dispose]();
       // The stream lasts as long as its connection: no chunks to frame, one piece of memory for all who are told the same.
       response.shouldKeepAlive = false;
       response.useChunkedEncodingByDefault = false;
@@ -107,7 +108,7 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams, l
         write();
       });
       response.on("error", () => response.destroy());
-      response.on("close", () => {
+      onceClosed(response, request.raw.socket, () => {
         clearInterval(heartbeat);
         stream[Symbol.dispose]();
         opened[Symbol.dispose]();

@@ -5,8 +5,9 @@ import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { Polled } from "../../schemas/wire/shapes.ts";
 import { type Delivery, toldEvent, type Watcher } from "../watch/watching.ts";
+import { onceClosed } from "./closing.ts";
 import type { EventDeps } from "./events.ts";
-import { recall } from "./recall.ts";
+import { recall, recallMs } from "./recall.ts";
 import { describe } from "./route.ts";
 import { readWatchQuery, type WatchQueryShape, watchQuery, wishOf } from "./watch-query.ts";
 
@@ -53,10 +54,21 @@ export function pollRoutes(app: FastifyInstance, { reader, watching, streams, lo
       const { targets, after } = await readWatchQuery(request, reader);
       await lookups.watch(request, targets.map(wishOf));
       const { socket } = request.raw;
-      const takeBack = (): void => recall(socket, () => socket.writableNeedDrain);
       const over = new AbortController();
       const gone = new AbortController();
-      const polling: Polling = { over: over.signal, gone: gone.signal, wake: () => undefined };
+      const polling: Polling = {
+        over: over.signal,
+        gone: gone.signal,
+        wake: () => undefined,
+        leftUntilMs: Number.POSITIVE_INFINITY,
+        isLeft: false,
+        cutOff: () => void socket.resetAndDestroy(),
+      };
+      const takeBack = (): void => {
+        recall(socket, () => socket.writableNeedDrain);
+        // What was taken before and is not written yet.
+        if (polling.isLeft) polling.leftUntilMs = Math.min(polling.leftUntilMs, performance.now() + recallMs);
+      };
       for (const { signal } of [over, gone]) signal.addEventListener("abort", () => polling.wake());
       const watcher = await watching.open({
         caller,
@@ -78,9 +90,8 @@ export function pollRoutes(app: FastifyInstance, { reader, watching, streams, lo
         stream[Symbol.dispose]();
         watcher[Symbol.dispose]();
       };
-      // Until then a part of it may be on its way, and be taken back. It may be gone already: nothing would tell.
-      if (reply.raw.destroyed) end();
-      else reply.raw.once("close", end);
+      // Until then a part of it may be on its way, and be taken back.
+      onceClosed(reply.raw, socket, end);
       reply.header("cache-control", "no-store").type("application/json; charset=utf-8");
       const answer = parts(watcher, polling);
       const first = await answer.next();
@@ -96,6 +107,12 @@ interface Polling {
   readonly gone: AbortSignal;
   /** There may be something to take, or nothing more to wait for. */
   wake(): void;
+  /** Whether something that was taken is not written yet: its reader has come to a part of it. */
+  isLeft: boolean;
+  /** Until when it may be written: it may be hidden now. */
+  leftUntilMs: number;
+  /** Its reader comes back with the cursor that it had. */
+  cutOff(): void;
 }
 
 async function* inOrder(first: string, others: AsyncGenerator<string, string>): AsyncGenerator<string> {
@@ -122,9 +139,13 @@ async function* parts(watcher: Watcher, polling: Polling): AsyncGenerator<string
       part += `${hasNews ? "," : ""}${skipped === 0 ? shared.json : JSON.stringify(toldEvent(delivery))}`;
       hasNews = true;
       if (part.length < partMax) continue;
+      polling.isLeft = true;
       yield part;
+      if (performance.now() > polling.leftUntilMs) polling.cutOff();
       part = "";
     }
+    polling.isLeft = false;
+    polling.leftUntilMs = Number.POSITIVE_INFINITY;
     if (gone.aborted || (isLive && (hasNews || over.aborted))) break;
     if (taken.length > 0) continue;
     // What waits here may be hidden meanwhile.

@@ -3,7 +3,7 @@
 import type { Duplex, Writable } from "node:stream";
 
 /** P9: what was accepted before a block may arrive for a second. */
-const recallMs = 800;
+export const recallMs = 800;
 
 /** Those that are to read on: of each watch of one reader it may be taken back. */
 const recalled = new WeakSet<Writable>();

@@ -1,7 +1,9 @@
 // Long-poll: the same events as on a stream, one answer at a time, and no gap between two of them.
 import { get, type IncomingMessage } from "node:http";
+import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
+import { until } from "../store/embedded.ts";
 import { type Answer, aWorld, type Data, type Person, stages } from "./world.ts";
 
 const oslo = { city: "Oslo" };
@@ -239,5 +241,22 @@ describe("a poll of more than lies in the buffers of two sockets", () => {
     await alice.sets("later", 1);
     const next = await bob.asks("GET", `/v1/poll?${query}&after=${cursor}`);
     expect(new Set(told(next))).toEqual(new Set(["property.changed later"]));
+  });
+
+  test("leaves nothing open where it waited behind another on a connection that ended", async () => {
+    const bob = await world.registers("bob");
+    const open = async (): Promise<number> => {
+      const metrics = await (await fetch(`${world.url}/metrics`)).text();
+      return Number(/^tidings_sessions (\d+)/m.exec(metrics)?.[1]);
+    };
+    const before = await open();
+    const { port, hostname } = new URL(world.url);
+    const socket = connect(Number(port), hostname);
+    const one = (path: string): string =>
+      `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${bob.token}\r\n\r\n`;
+    socket.write(one("/v1/poll?wait=50") + one("/v1/poll?wait=50") + one("/v1/events"));
+    await until("all of them to be open", async () => (await open()) === before + 3);
+    socket.destroy();
+    await until("none of them to be left", async () => (await open()) === before);
   });
 });

@@ -67,6 +67,28 @@ describe("a reader that does not read", () => {
     expect(text.includes('"cursor"')).toBe(false);
   });
 
+  test("over a poll does so as well if it reads on by and by", async () => {
+    const alice = await world.registers("alice");
+    const bob = await world.registers("bob");
+    for (let n = 0; n < properties; n++) await alice.sets(`long.${n}`, `${n} ${long}`);
+    const socket = await opens(bob, `/v1/poll?watch=${alice.address}`, "");
+    await alice.blocks(bob);
+    let text = "";
+    let error = "";
+    socket.on("error", ({ code = "" }: NodeJS.ErrnoException) => {
+      error = code;
+    });
+    socket.on("data", (part: Buffer) => {
+      text += part.toString("latin1");
+      socket.pause();
+      setTimeout(() => socket.resume(), 20);
+    });
+    socket.resume();
+    await new Promise((resolve) => socket.on("close", resolve));
+    expect(error).toBe("ECONNRESET");
+    expect(text.includes('"cursor"')).toBe(false);
+  });
+
   test("keeps its connection when it reads on in time", async () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");
