@@ -50,8 +50,8 @@ export interface Notices extends Disposable {
   fetchedAll(look: Look, seen: readonly Seen[]): Promise<void>;
   /** Somebody asked in vain: seen by the owner only. */
   denied(look: Look, node: Address, names: readonly string[]): void;
-  /** All that the log holds of an account's watchers. */
-  of(owner: Address): Promise<readonly Fact[]>;
+  /** All that the log holds of an account's watchers. @throws TooMuch */
+  of(owner: Address, charactersMax?: number): Promise<readonly Fact[]>;
 }
 
 export interface NoticeDeps {
@@ -249,7 +249,8 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
         const fact = await log.last(subject);
         const before = fact && watcherOf(fact);
         if (fact === undefined || before === undefined || before.state === "ended") return;
-        const body = watcherBody({ ...before, state: "ended", atMs: Math.floor(now()) });
+        const said = { ...before, wasLetIn: wasLetIn(before) };
+        const body = watcherBody({ ...said, state: "ended", atMs: Math.floor(now()) });
         await log.append([{ subject, body, expected: fact.position, keepSeconds: tombstoneSeconds }]);
       });
     },
@@ -273,8 +274,8 @@ export function openNotices({ log, heads, now, verify, onTrouble }: NoticeDeps):
         if (await isThere(node)) await tell(look, node, names, "denied");
       });
     },
-    async of(owner) {
-      return (await log.snapshot([factsOfNode(owner, "watcher")])).facts;
+    async of(owner, charactersMax) {
+      return (await log.snapshot([factsOfNode(owner, "watcher")], charactersMax)).facts;
     },
     [Symbol.dispose]: () => recent.clear(),
   };

@@ -293,6 +293,7 @@ export function openWatching(deps: WatchDeps): Watching {
     [Symbol.dispose]() {
       clearInterval(bookmarks);
       readers[Symbol.dispose]();
+      acquaintance[Symbol.dispose]();
       hub[Symbol.dispose]();
     },
   };
