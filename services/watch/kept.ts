@@ -1,10 +1,12 @@
 // Kept: a subscription that a stream carries, and where its reader left off with it.
 // In: subscriptions, where the stream's reader left off. Out: a type, and starts. Never: a start past something that the reader is owed.
+import type { Address } from "../core/address.ts";
 import type { Json } from "../core/json.ts";
 import type { Caller, Principal } from "../core/principal.ts";
 import type { Gathering } from "./gathering.ts";
 import type { Start } from "./history.ts";
 import type { Subscription } from "./subscription-facts.ts";
+import type { Target } from "./target.ts";
 import type { Watch } from "./watch.ts";
 import type { WatchWish } from "./wish.ts";
 
@@ -18,6 +20,17 @@ export interface Kept {
   watch: Watch | undefined;
   /** Members of a group that it watches. */
   gathering?: Gathering;
+}
+
+export function keptFrom(subscription: Subscription, start: Start): Kept {
+  return { id: subscription.id, wish: subscription, stored: subscription, start, watch: undefined };
+}
+
+/** @param node where it leads, whatever it names */
+export function targetOf({ wish, stored }: Kept, node: Address): Target {
+  const { depth, properties, filter, disclosed } = wish;
+  const isKept = stored !== undefined;
+  return { node, depth, properties, filter, disclosed, isKept, made: stored?.made };
 }
 
 /** Of a subscription that the stream does not carry yet. @param left where its reader left off. @param here where it stands */

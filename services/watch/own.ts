@@ -11,11 +11,12 @@ import { type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
+import { Comings } from "./comings.ts";
 import { wayOf } from "./following.ts";
 import { Found } from "./found.ts";
-import { asDecided, Gathering, isTold } from "./gathering.ts";
+import { asDecided, Gathering } from "./gathering.ts";
 import type { Start } from "./history.ts";
-import { disclosing, isCarried, type Kept, startOf } from "./kept.ts";
+import { disclosing, isCarried, type Kept, keptFrom, startOf, targetOf } from "./kept.ts";
 import type { OwnDeps } from "./own-deps.ts";
 import { type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
@@ -36,6 +37,7 @@ export class Own {
   readonly #word: Word;
   readonly #found: Found;
   readonly #taking: TakingUp;
+  readonly comings: Comings;
 
   constructor(stream: Stream, start: Start, deps: OwnDeps) {
     this.#stream = stream;
@@ -43,6 +45,7 @@ export class Own {
     this.#deps = deps;
     this.#word = new Word(stream, start, deps);
     this.#taking = new TakingUp(stream);
+    this.comings = new Comings(stream, this.#word, deps, () => this.#looks());
     this.#found = new Found(stream, this.#kept, deps);
   }
 
@@ -52,20 +55,12 @@ export class Own {
     if (!isCarried(id, subscription, this.#stream.caller, this.#deps.only) || !this.#isNews(id, position))
       return;
     const start = startOf(subscription, this.#start, this.#stream.start);
-    await this.#keep({ id, wish: subscription, stored: subscription, start, watch: undefined });
+    await this.#keep(keptFrom(subscription, start));
   }
 
   /** One that ended, perhaps while the reader was away. */
   beginEnded(end: Ended): void {
     if (this.#isNews(end.id, end.position)) this.#word.ofEnd(end);
-  }
-
-  /** Who came to its groups, and where it came itself, while it was away. */
-  beginMembers(): void {
-    const { position } = this.#start;
-    const { caller } = this.#stream;
-    if (position === undefined || caller === undefined) return;
-    this.#tellOfMembers(this.#deps.members.turnsNear(caller.address.text, position));
   }
 
   /** All have been begun with: from now on each fact comes once, by the feed. */
@@ -105,11 +100,17 @@ export class Own {
     const start = present
       ? { ...this.#stream.start, isPartial: true }
       : startOf(next, this.#start, this.#stream.start);
-    const kept = { id, wish: next, stored: next, start, watch: undefined };
     this.#taking.begin(
-      () => this.#keep(kept),
-      () => this.#positions.get(id) === fact.position,
+      () => this.#keep(keptFrom(next, start)),
+      () => this.#isWanted(id, next.since, fact.position),
     );
+  }
+
+  /** Whether a subscription is to be taken up as it stood at a position; a renewal makes no other one of it. */
+  #isWanted(id: string, since: number, position: number): boolean {
+    const kept = this.#kept.get(id);
+    if (kept?.stored?.since === since) return kept.watch === undefined;
+    return this.#positions.get(id) === position;
   }
 
   /** One that lasts as long as the stream. @throws Refusal `blocked`, `reveal-required` */
@@ -176,16 +177,7 @@ export class Own {
   onMember(turn: MemberTurn): void {
     for (const { gathering } of this.#kept.values())
       if (gathering?.group === turn.group) gathering.turned(turn);
-    this.#tellOfMembers([turn]);
-  }
-
-  #tellOfMembers(turns: readonly MemberTurn[]): void {
-    const caller = this.#deps.hearsGroups ? this.#stream.caller : undefined;
-    for (const turn of turns) {
-      const watching = [...this.#kept.values()].filter(({ watch }) => watch?.target.node.text === turn.group);
-      const looks = watching.map(({ wish }) => this.#lookOf(wish));
-      if (isTold(turn, caller, looks, this.#deps.access)) this.#word.ofMember(turn);
-    }
+    this.comings.tell([turn], "live");
   }
 
   /** Another watch has taken the place of the one that it had. */
@@ -209,6 +201,11 @@ export class Own {
     );
   }
 
+  #looks() {
+    const watching = [...this.#kept.values()].filter(({ watch }) => watch);
+    return watching.map((kept) => [kept.watch?.target.node.text ?? "", this.#lookOf(kept.wish)] as const);
+  }
+
   #lookOf({ disclosed = nothingDisclosed }: Pick<WatchWish, "disclosed">): Look {
     return { caller: this.#stream.caller, via: this.#stream.via, disclosed };
   }
@@ -221,8 +218,13 @@ export class Own {
 
   /** One that cannot go on. What is kept ends in the log: the feed brings word of it. */
   #end(kept: Kept, reason: "filter-too-slow" | "blocked"): void {
-    if (kept.stored) this.#deps.end(kept.stored, reason).catch(() => undefined);
-    else this.#drop(kept, reason);
+    const { id, stored } = kept;
+    if (stored === undefined) this.#drop(kept, reason);
+    else
+      this.#taking.begin(
+        () => this.#deps.end(this.#kept.get(id)?.stored ?? stored, reason),
+        () => this.#kept.has(id),
+      );
   }
 
   get size(): number {
@@ -242,6 +244,8 @@ export class Own {
 
   async #keep(wished: Kept): Promise<void> {
     const kept = await disclosing(wished, this.#stream.caller, this.#deps.own);
+    // It may have ended meanwhile, or become another one that is taken up for itself.
+    if (wished.stored && !this.#isWanted(wished.id, wished.stored.since, wished.stored.position)) return;
     const before = this.#kept.get(kept.id);
     if (before) this.#unwatch(before);
     this.#kept.set(kept.id, kept);
@@ -255,18 +259,17 @@ export class Own {
 
   #watch(kept: Kept, node: Address, start: Start): Soon<void> {
     const { id, stored, wish } = kept;
-    const { depth, properties, filter, disclosed } = wish;
     if (this.#isStanding(kept, node, "blocked")) return this.#end(kept, "blocked");
-    const isKept = stored !== undefined;
-    const target = { node, depth, properties, filter, disclosed, isKept, made: stored?.made };
+    const target = targetOf(kept, node);
     const { acquaintance, following } = this.#deps;
     return after(acquaintance.startOf(wayOf(this.#stream, target), start), (left) => {
       const from = (): Start => asDecided({ id, look: this.#lookOf(wish), target }, left, this.#deps);
       return after(following.begin({ target, start: from, since: left.position, id }), (watch) => {
         const present = this.#kept.get(id);
-        if (present && present.watch === undefined && present.stored?.since === stored?.since) {
-          this.#carry(present, watch, left);
-        } else this.#stream.drop(watch);
+        if (present === undefined || present.watch || present.stored?.since !== stored?.since)
+          return this.#stream.drop(watch);
+        this.#carry(present, watch, left);
+        if (this.#isStanding(present, node, "blocked")) this.#end(present, "blocked");
       });
     });
   }
@@ -278,8 +281,7 @@ export class Own {
     if (target.depth === "0") return;
     const gathered = { id: kept.id, look: this.#lookOf(kept.wish), target };
     kept.gathering = new Gathering(gathered, this.#stream, this.#deps);
-    if (left.position !== undefined)
-      this.#tellOfMembers(this.#deps.members.turnsSince(target.node.text, left.position));
+    this.comings.beginWith(target.node.text, left.position);
     // One reset is word enough for all of them.
     kept.gathering.begin({ ...from, isLost: false });
   }

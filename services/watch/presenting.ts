@@ -2,6 +2,7 @@
 // In: a watch that joins, what the log shows of its target. Out: deliveries in its stream. Never: a first value before the owner's notice.
 import type { Change } from "./change.ts";
 import { type JoinDeps, join } from "./joining.ts";
+import type { Share } from "./shares.ts";
 import type { StreamDeps } from "./stream-options.ts";
 import type { Teller } from "./teller.ts";
 import type { Watch } from "./watch.ts";
@@ -12,6 +13,7 @@ export async function present(
   attempt: number,
   teller: Teller,
   deps: JoinDeps & Pick<StreamDeps, "doorkeeper">,
+  share: Pick<Share, "rest">,
   onNode: ((watch: Watch, change: Change) => void) | undefined,
 ): Promise<boolean> {
   const joined = await join(watch, deps);
@@ -22,6 +24,8 @@ export async function present(
   if (!watch.isAt(attempt)) return false;
   const hidden: Change[] = [];
   for (const change of joined.changes) {
+    const resting = watch.target.filter && share.rest();
+    if (resting) await resting;
     const owed = watch.owes(change);
     // Its filter took too long: it would take as long for each of the others.
     if (!watch.isAt(attempt)) return false;

@@ -2,6 +2,7 @@
 // In: readers, their filters and what they are put to. Out: what the filters say. Never: one reader's filters that hold up the others for longer than a moment.
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { type Limit, openBuckets } from "../core/buckets.ts";
+import type { Soon } from "../core/soon.ts";
 import type { FilterAnswer } from "../expression/expression.ts";
 import type { Filter, FilterScope } from "./filter.ts";
 
@@ -17,8 +18,13 @@ const readersMax = 10_000;
 const parts = { ofComing: 0.25, ofDear: 0.5, ofAll: 1 };
 
 export interface Share {
-  /** "too-slow" unasked, once the share is used up: half of it, for a filter that was dear before. */
-  ask(filter: Filter, scope: Omit<FilterScope, "now">): FilterAnswer;
+  /**
+   * "too-slow" unasked, once the share is used up: half of it, for a filter that was dear before. "later" unasked, while
+   * others wait for their turn of the event loop: nothing is wrong with the filter.
+   */
+  ask(filter: Filter, scope: Omit<FilterScope, "now">): FilterAnswer | "later";
+  /** Resolves in the next turn, where this one is nearly used up. */
+  rest(): Soon<void>;
   /** Prepares one that is to be asked, as soon as enough of the share is left for those that are asked already. */
   ready(filter: Filter | undefined): Promise<void>;
 }
@@ -67,13 +73,15 @@ export function openShares(
     ask(filter, scope) {
       const part = dear.has(filter) ? parts.ofDear : parts.ofAll;
       let answer: FilterAnswer = "too-slow";
-      if (used(reader) >= part || usedOfTurn(reader) >= part) return answer;
+      if (used(reader) >= part) return answer;
+      if (usedOfTurn(reader) >= parts.ofAll) return "later";
       const tookMs = spend(reader, () => {
         answer = filter.test({ ...scope, now: now() });
       });
       if (tookMs > dearMs) dear.add(filter);
       return answer;
     },
+    rest: () => (usedOfTurn(reader) < parts.ofDear ? undefined : nextTurn()),
     async ready(filter) {
       if (filter === undefined) return;
       for (;;) {

@@ -59,13 +59,15 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
         next instanceof Inbox ? this.#collect(next, attempt) : this.#join(next, attempt),
       onReady: options.onReady,
     });
-    this.#session.hold(options.start.text);
+    this.floors.set(this, options.start);
+    this.floors.hold();
     if (options.start.isLost) this.#teller.ofStream("reset");
   }
 
   /** Begins with what was added so far. Resolves when the first snapshots are in. @throws LogUnavailable */
   async open(): Promise<void> {
     this.#hasBegun = true;
+    this.floors.delete(this);
     this.#coming.begin(this.#all());
     this.floors.hold();
     if (this.#all().length === 0) this.#tellOfStream("live");
@@ -180,10 +182,6 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#options.onTouched();
   }
 
-  behind(inbox: Inbox, position: number): void {
-    this.#joinAgain(inbox, position, position - 1);
-  }
-
   stopped(watch: Watch): void {
     this.#options.onStopped?.(watch);
     this.drop(watch);
@@ -210,6 +208,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#options.onTouched();
   }
 
+  behind = (one: Watch | Inbox, position: number): void => this.#joinAgain(one, position, position - 1);
   recall = (): void => this.#options.onTakenBack?.();
   ask: WatchOwner["ask"] = (filter, scope) => this.#options.share.ask(filter, scope);
   forwarded: WatchOwner["forwarded"] = (...told) => this.#options.onForwarded?.(...told);
@@ -239,8 +238,9 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   }
 
   async #join(watch: Watch, attempt: number): Promise<void> {
-    await this.#options.share.ready(watch.target.filter);
-    if (!(await present(watch, attempt, this.#teller, this.#deps, this.#options.onNode))) return;
+    const { share, onNode } = this.#options;
+    await share.ready(watch.target.filter);
+    if (!(await present(watch, attempt, this.#teller, this.#deps, share, onNode))) return;
     // What came meanwhile may have made it begin anew: then it is not there yet.
     if (watch.isWaiting) this.#again.delete(watch);
     else this.#joined(watch, true);

@@ -31,6 +31,8 @@ export interface WatchOwner {
   tell(watch: Watch, arrival: Arrival, missed: number): void;
   /** The watch's filter took too long, or all of its reader's together. */
   stopped(watch: Watch): void;
+  /** It takes a snapshot anew of what came from this position on. */
+  behind(watch: Watch, position: number): void;
   /** @param turn of its target's owner, where it was one */
   turned(watch: Watch, turned: Turned, turn?: Turn): void;
   forwarded(watch: Watch, turn: ForwardTurn): void;
@@ -225,7 +227,8 @@ export class Watch implements Listening {
     if (filter === undefined || name === "") return true;
     const answer = this.#owner.ask(filter, { node: address.text, name, value, previous });
     if (answer === "too-slow") this.#owner.stopped(this);
-    if (answer !== "yes") this.#knowledge.pass(change);
+    if (answer === "later") this.#owner.behind(this, change.position);
+    else if (answer !== "yes") this.#knowledge.pass(change);
     return answer === "yes";
   }
 

@@ -72,9 +72,9 @@ export class Word {
   }
 
   /** Once, however many of its subscriptions are about that group. */
-  ofMember(turn: MemberTurn): void {
+  ofMember(turn: MemberTurn, when: "live" | "snapshot"): void {
     if (this.#turns.has(turn)) return;
     this.#turns.add(turn);
-    this.#stream.announce(memberEvent(this.#deps.epoch, turn));
+    this.#stream.announce(memberEvent(this.#deps.epoch, turn), undefined, when);
   }
 }

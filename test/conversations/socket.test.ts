@@ -1,5 +1,7 @@
 // The socket: commands and events on one connection, and what it does with those who speak it badly.
+
 import { connect, type Socket as TcpSocket } from "node:net";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Dialling, openSocket, type Socket, type Told } from "./socket.ts";
 import { aWorld, type Data, openWorld, type Person, propertyPath, stages } from "./world.ts";
@@ -648,7 +650,7 @@ async function rudeClient(url: string, token: string) {
   };
 }
 
-test("whoever watches with hundreds of dear filters loses those, and keeps what it watches besides", async () => {
+test("whoever watches with hundreds of dear filters holds up nobody, and hears at once of what it watches besides", async () => {
   await using world = await openWorld("memory");
   const alice = await world.registers("alice");
   const bob = await world.registers("bob");
@@ -660,16 +662,14 @@ test("whoever watches with hundreds of dear filters loses those, and keeps what 
   const cheap = { target, properties: ["count"], filter: "value == 1" };
   const { subscription } = await socket.does("watch", cheap);
   while ((await socket.hears("stream.live")).event.data.subscription !== subscription);
-  // A millisecond and more each.
-  await alice.sets("travel", { list: Array.from({ length: 3_000 }, (_, n) => n % 10) });
+  const stalls = monitorEventLoopDelay({ resolution: 5 });
+  stalls.enable();
+  // Milliseconds each, for each filter: seconds in all.
+  for (let n = 0; n < 3; n++)
+    await alice.sets("travel", { list: Array.from({ length: 6_000 }, (_, at) => (at + n) % 10) });
   await alice.sets("count", 1);
-  const heard = await socket.hearsThrough("property.changed");
-  expect(heard.pop()?.event.data.name).toBe("count");
-  for (const { event } of heard) {
-    expect(event).toMatchObject({
-      type: "dev.tidings.subscription.ended",
-      data: { reason: "filter-too-slow" },
-    });
-  }
-  expect(heard.length).toBeGreaterThan(watches / 2);
+  const heard = (await socket.hearsThrough("property.changed")).pop();
+  stalls.disable();
+  expect(heard?.event.data.name).toBe("count");
+  expect(stalls.max / 1e6).toBeLessThan(1_000);
 });
