@@ -89,19 +89,16 @@ export function openActing(deps: ActingDeps): Port {
       return (await deps.search(look, { q, where, limit })).nodes;
     },
     async fetch(run, { url, method = "GET", headers = {}, body }) {
+      const told = { ...headers, "tidings-hops": String(run.hops + 1) };
+      const limits = { timeoutMs: fetchMs, bytesMax: fetchBytesMax };
       const leave = await gate.enter(principal.address.text, signal);
       if (leave === undefined) throw new PortError("unavailable", "The agent is stopped.");
-      const asked = egress.request({
-        url,
-        method,
-        headers: { ...headers, "tidings-hops": String(run.hops + 1) },
-        body,
-        signal,
-        timeoutMs: fetchMs,
-        bytesMax: fetchBytesMax,
-      });
-      const { status, headers: answered, body: bytes } = await asked.finally(leave);
-      return { status, headers: answered, body: bytes.toString("utf8") };
+      try {
+        const answer = await egress.request({ url, method, headers: told, body, signal, ...limits });
+        return { status: answer.status, headers: answer.headers, body: answer.body.toString("utf8") };
+      } finally {
+        leave();
+      }
     },
     recallState: async (_, { key }) => await keeping.state(key),
     async keepState(_, { key, value }) {

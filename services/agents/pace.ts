@@ -9,8 +9,7 @@ const writing = { burst: 2_000, perSecond: 500 };
 const reading = { burst: 4_000, perSecond: 1_000 };
 const ownersMax = 10_000;
 
-const free: ReadonlySet<keyof Calls> = new Set(["log"]);
-const reads: ReadonlySet<keyof Calls> = new Set(["get", "find", "fetch", "recallState", "recallStep"]);
+const reads: ReadonlySet<keyof Calls> = new Set(["get", "find", "fetch", "recallState", "recallStep", "log"]);
 
 /** Resolves when it is the call's turn. @throws AbortError */
 export type Pace = (owner: string, call: keyof Calls, signal: AbortSignal) => Promise<void>;
@@ -19,7 +18,6 @@ export function openPace(now: () => number = () => performance.now()): Pace {
   const writers = openBuckets(writing, ownersMax);
   const readers = openBuckets(reading, ownersMax);
   return async (owner, call, signal) => {
-    if (free.has(call)) return;
     const waitMs = (reads.has(call) ? readers : writers).of(owner).spend(1, now());
     if (waitMs > 0) await delay(waitMs, undefined, { signal, ref: false });
   };

@@ -13,12 +13,16 @@ interface Room {
   readonly calls: Map<number, number>;
   /** Of all of them. */
   waiting: number;
+  /** Characters of whatever else it said since the last look. */
+  said: number;
 }
 
 /** Characters of one word: more than anything that the broker takes of an agent. */
 const wordMax = 2 * 1024 * 1024;
 /** Of all calls of a thread that have no answer yet. */
 const waitingMax = 32 * 1024 * 1024;
+/** Of all words that are no calls, from one look to the next: what it was asked to handle, and how that ended. */
+const saidMax = wordMax;
 
 const threadFile = new URL("./agent-start.ts", import.meta.url);
 const lookEachMs = 100;
@@ -62,7 +66,7 @@ function start({ thread, data, memoryMb, callsMax }: Extract<ToProcess, { is: "s
   // What it prints is read and dropped, or it would pile up: an agent logs by its context.
   worker.stdout.resume();
   worker.stderr.resume();
-  const room: Room = { worker, memoryMb, callsMax, calls: new Map(), waiting: 0 };
+  const room: Room = { worker, memoryMb, callsMax, calls: new Map(), waiting: 0, said: 0 };
   rooms.set(thread, room);
   worker.on("message", (word) => {
     if (rooms.has(thread)) handOn(thread, room, word);
@@ -73,10 +77,16 @@ function start({ thread, data, memoryMb, callsMax }: Extract<ToProcess, { is: "s
 
 /** Not all that a thread can say is JSON, or is to be read where everybody waits for it. */
 function handOn(thread: number, room: Room, word: FromThread): void {
+  // Whatever else a module posts is no word.
+  if (typeof word !== "object" || word === null) {
+    end(thread, "it says what is no word");
+    return;
+  }
   try {
     const size = JSON.stringify(word).length;
     if (size > wordMax) throw new Error("an agent says at most 2 MiB at once");
-    if (word.is !== "call" || awaits(room, word.c, size)) tell({ is: "word", thread, word });
+    if (word.is !== "call" ? says(room, size) : awaits(room, word.c, size))
+      tell({ is: "word", thread, word });
     else end(thread, `it floods: ${room.calls.size} calls wait, with ${room.waiting} characters`);
   } catch (error) {
     if (word.is === "call") {
@@ -84,6 +94,12 @@ function handOn(thread: number, room: Room, word: FromThread): void {
       room.worker.postMessage({ is: "refused", c: word.c, code: "bad-request", message } satisfies ToThread);
     } else end(thread, reasonOf(error));
   }
+}
+
+/** @returns whether there is room for one more word that is no call */
+function says(room: Room, size: number): boolean {
+  room.said += size;
+  return room.said <= saidMax;
 }
 
 /** @returns whether there is room for one more call */
@@ -122,6 +138,7 @@ function megabytes(): number {
 
 /** A thread's heap is bounded by itself; what it keeps outside of that, in buffers, is not. */
 function look(): void {
+  for (const room of rooms.values()) room.said = 0;
   const nowMb = megabytes();
   if (nowMb < lastMb + growthMb) {
     lastMb = Math.min(lastMb, nowMb);

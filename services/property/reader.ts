@@ -90,6 +90,8 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
       if (shape) await witness.fetched(look, address, namesIn(shape));
       return shape;
     });
+    // Others may have taken of it meanwhile.
+    select.room?.requires(size);
     select.room?.take(size);
     return shown;
   }

@@ -37,8 +37,9 @@ export interface HooksDeps {
   readonly handshakeMs?: number | undefined;
 }
 
-/** The same for both: an endpoint that hangs gives up its turn before whoever came after it is refused. */
 const usualHandshakeMs = 5_000;
+/** P16: who is refused is told within two seconds. */
+const turnMsMax = 1_500;
 /** One account has at most 5 under way. */
 const room: Room = { places: 100, sharedBy: 20 };
 /** Requests a minute; fewer where the endpoint says so. */
@@ -62,7 +63,7 @@ export function openHooks(deps: HooksDeps): Hooks {
   }
 
   async function inTurn<T>(owner: Address, ask: () => Promise<T>): Promise<T> {
-    const leave = await gate.enter(owner.text, AbortSignal.timeout(handshakeMs));
+    const leave = await gate.enter(owner.text, AbortSignal.timeout(Math.min(handshakeMs, turnMsMax)));
     if (leave) return await ask().finally(leave);
     // Not asked is not the same as silent: it may be there, and say no.
     const detail =

@@ -49,7 +49,7 @@ test("one that is stopped does not wait on", async () => {
 test("an owner's agents have a part of the requests to the outside under way, and wait with the others", async () => {
   const gate = openGate({ places: 4, sharedBy: 1 });
   const answers: (() => void)[] = [];
-  const fetching = (owner: string) => {
+  const fetching = (owner: string, of = run) => {
     const port = openActing({
       principal: { address: makeAddress(owner, "localhost"), kind: "agent", scopes: [], tokenId: "" },
       node: makeAddress(owner, "localhost"),
@@ -63,8 +63,11 @@ test("an owner's agents have a part of the requests to the outside under way, an
       },
       signal: new AbortController().signal,
     } as unknown as ActingDeps);
-    return port(run, "fetch", { url: "https://example.com/" });
+    return port(of, "fetch", { url: "https://example.com/" });
   };
+  // What a module says by itself may lack anything.
+  for (let n = 0; n < 4; n++)
+    await expect(fetching("alice", null as unknown as typeof run)).rejects.toThrow();
   const hanging = [fetching("alice"), fetching("alice"), fetching("alice")];
   const other = fetching("carol");
   await vi.waitUntil(() => answers.length === 3);

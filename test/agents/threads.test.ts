@@ -38,3 +38,19 @@ test.each([
   await expect(thread.handle(travel, run, new AbortController().signal)).rejects.toThrow(why);
   expect(reached).toBeLessThanOrEqual(32 * 1024 * 1024);
 });
+
+test.each([
+  ["what is no word", "nothing", "no word"],
+  ["more than it was asked for", "much", "it floods"],
+])("an agent that says %s fails, and ends nobody else", async (_, what, why) => {
+  const port = (async () => await new Promise<never>(() => undefined)) satisfies Port;
+  const begins = async (name: string, config: Record<string, string | number>) => {
+    const file = fileURLToPath(new URL(`./installed/${name}.ts`, import.meta.url));
+    const who = { id: name, node: `alice@localhost/${name}`, owner: "alice@localhost" };
+    return await startThread({ is: "run", file, config, who }, port, threads);
+  };
+  using good = await begins("shouts", { calls: 0, characters: 0 });
+  using thread = await begins("babbles", { what });
+  await expect(thread.handle(travel, run, new AbortController().signal)).rejects.toThrow(why);
+  expect(await good.handle(travel, run, new AbortController().signal)).toBe("handled");
+});
