@@ -33,8 +33,13 @@ const NodeQuery = Type.Object(
   { additionalProperties: false },
 );
 
-/** What a node shows beyond so much of it costs as much as if it was read by itself: a value has no more. */
+/** Each so much of what nodes show costs as much as if it was read by itself: a value has no more. */
 const charactersARequest = 64 * 1024;
+
+/** How many requests it was besides the one that it came with. */
+export function requestsOf({ looked }: Room): number {
+  return Math.floor(looked / charactersARequest);
+}
 
 interface NodeQueryShape {
   properties?: string;
@@ -47,7 +52,7 @@ export interface NodeDeps {
   readonly properties: PropertyService;
   readonly lookups: Lookups;
   readonly forwarding: Forwarding;
-  readonly quotas: Pick<Quotas, "take">;
+  readonly quotas: Pick<Quotas, "spend">;
 }
 
 export function nodeRoutes(
@@ -84,11 +89,11 @@ export function nodeRoutes(
       const { names, depth = "0", reveal, properties: list } = request.query;
       const patterns = list === undefined ? [] : parseNamePatterns(list);
       const look = await lookOf(request.caller, reveal, reader);
-      const room = names ? undefined : new Room();
+      const room = new Room(names ? Number.POSITIVE_INFINITY : undefined);
       const selection = { patterns, matches: matchNames(patterns), room };
       const of = parseAddress(request.params.address);
-      const node = await lookups.read(request, of, () => reader.node(look, of, selection, depth));
-      if (room) quotas.take("requests", request, Math.floor(room.taken / charactersARequest));
+      const reading = lookups.read(request, of, () => reader.node(look, of, selection, depth));
+      const node = await reading.finally(() => quotas.spend("requests", request, requestsOf(room)));
       await requireHere(forwarding, { look, node: of, names: patterns }, request, reply);
       return names ? namesAlone(node) : node;
     },

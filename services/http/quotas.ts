@@ -59,6 +59,8 @@ export interface Quotas {
   admit(request: FastifyRequest, reply: FastifyReply): void;
   /** Counts what came another way. @throws Refusal */
   take(quota: Quota, who: Asker, amount?: number): void;
+  /** Counts what was done already: where there is too little left, whatever comes next is refused until it is made up for. */
+  spend(quota: Quota, who: Asker, amount: number): void;
   /** Answers a refusal late: whoever asks on and on takes the time of others even if it is only refused. */
   late(answer: () => void): void;
   /** Counts a try at an account's password, unless it was right. @throws Refusal, and what the try throws */
@@ -74,6 +76,7 @@ export interface QuotaDeps {
 export const noQuotas: Quotas = {
   admit: () => undefined,
   take: () => undefined,
+  spend: () => undefined,
   late: (answer) => answer(),
   signIn: async (_ip, _target, attempt) => await attempt(),
 };
@@ -156,6 +159,7 @@ export function openQuotas({ limits, now, onRefused }: QuotaDeps): Quotas {
       const waitMs = buckets[quota].of(keyOf(quota, who)).take(amount, nowMs);
       if (waitMs > 0) throw refused(quota, waitMs);
     },
+    spend: (quota, who, amount) => void buckets[quota].of(keyOf(quota, who)).spend(amount, now()),
     late(answer) {
       if (waiting >= waitingMax) return answer();
       waiting++;

@@ -23,6 +23,7 @@ import { acceptCards, prefersCards } from "./card-bodies.ts";
 import { matchesEntityTag, termsOf } from "./conditions.ts";
 import { lookOf, revealQuery } from "./look.ts";
 import type { Lookups } from "./lookups.ts";
+import { requestsOf } from "./nodes.ts";
 import type { Quotas } from "./quotas.ts";
 import { describe } from "./route.ts";
 import { vcardType, writeCards } from "./vcards.ts";
@@ -136,11 +137,13 @@ function readingRoute(app: FastifyInstance, { properties, watching, lookups, quo
       }
       if (contacts.length > 1) quotas.take("requests", request, contacts.length - 1);
       const look = await lookOf(caller, reveal, reader);
-      const select = { patterns, matches: matchNames(patterns), room: new Room() };
-      const shown = await eachOf(contacts, async (contact) => ({
+      const room = new Room();
+      const select = { patterns, matches: matchNames(patterns), room };
+      const reading = eachOf(contacts, async (contact) => ({
         ...contact,
         properties: await shownBy(contact, request, look, select),
       }));
+      const shown = await reading.finally(() => quotas.spend("requests", request, requestsOf(room)));
       return { contacts: shown, ...(held && { revision: held.revision }), cursor };
     },
   );

@@ -83,8 +83,12 @@ export function openReader({ log, follower, leases, access, witness, now }: Read
         depth === "0"
           ? [subjectOf(at, "node"), factsOfNode(at, "property")]
           : [factsOfEveryPath(at, "node"), factsOfEveryPath(at, "property")];
-      const found = await seen(look, filters, select.matches, lookedMax);
+      const found = await seen(look, filters, select.matches, lookedMax).catch((error: unknown) => {
+        if (select.room && error instanceof Refusal) select.room.looked += lookedMax;
+        throw error;
+      });
       size = [...found.values()].reduce((sum, one) => sum + one.size, 0);
+      if (select.room) select.room.looked += size;
       select.room?.requires(size);
       const shape = assemble(address.text, found, depth, look.caller?.address.text === rootOf(address).text);
       if (shape) await witness.fetched(look, address, namesIn(shape));

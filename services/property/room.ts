@@ -8,10 +8,13 @@ const answerMax = 16 * 1024 * 1024;
 export const lookedMax = 128 * 1024 * 1024;
 
 export class Room {
-  #left = answerMax;
-  /** What was taken. */
-  get taken(): number {
-    return answerMax - this.#left;
+  #left: number;
+  /** What was read for it, also where it was refused. */
+  looked = 0;
+
+  /** @param characters that there is room for */
+  constructor(characters = answerMax) {
+    this.#left = characters;
   }
 
   /** @throws Refusal */

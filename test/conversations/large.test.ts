@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { usualLimits } from "../../services/http/quotas.ts";
 import { nodePath, openWorld } from "./world.ts";
 
-const requests = { burst: 250, perSecond: 0.001 };
+const requests = { burst: 1_300, perSecond: 0.001 };
 
 test("a node of more than 16 MiB is read in parts, and its names at once", async () => {
   await using world = await openWorld("memory", { limits: { ...usualLimits, requests } });
@@ -26,6 +26,7 @@ test("a node of more than 16 MiB is read in parts, and its names at once", async
   expect(await bob.asks("GET", "/v1/me/roster")).toMatchObject(tooLarge);
   const { contacts } = (await bob.asks("GET", "/v1/me/roster?properties=a.0")).body;
   expect(contacts[0].properties).toMatchObject({ "a.0": long });
-  // Each 64 KiB cost a request.
-  expect(await reads("properties=b.*")).toMatchObject({ status: 429 });
+  // Each 64 KiB that was looked at cost a request, also where it was refused, and what was shown once may be owed.
+  expect(await reads("properties=b.*")).toMatchObject({ status: 200 });
+  expect(await reads("properties=a.0")).toMatchObject({ status: 429 });
 });
