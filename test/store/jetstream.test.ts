@@ -55,15 +55,15 @@ test("the leader says the same of a subject as a direct get, and that there is n
   await nc.close();
 });
 
-test("more than the server lets wait for one connection is read all the same, and refused to whoever has no room for it", async () => {
+test("more than is read at once is read as a whole, and refused to whoever has no room for it", async () => {
   await using shared = await logs(1);
   const [log] = shared.all as [JetStreamLog];
   const body = JSON.stringify("x".repeat(90_000));
-  const large = Array.from({ length: 800 }, (_, n) => ({ subject: `t.large.${n}`, body, expected: 0 }));
+  const large = Array.from({ length: 150 }, (_, n) => ({ subject: `t.large.${n}`, body, expected: 0 }));
   await Promise.all(large.map((one) => log.append([one])));
   const { facts } = await log.snapshot(["t.large.*"]);
   expect(new Set(facts.map(({ subject }) => subject)).size).toBe(large.length);
-  await expect(log.snapshot(["t.large.*"], 10_000_000)).rejects.toBeInstanceOf(TooMuch);
+  await expect(log.snapshot(["t.large.*"], 5_000_000)).rejects.toBeInstanceOf(TooMuch);
   expect(await log.last("t.large.0")).toBeDefined();
 });
 
