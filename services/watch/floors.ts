@@ -6,13 +6,16 @@ import type { Session } from "./session.ts";
 
 export class Floors {
   readonly #session: Session;
+  readonly #onLifted: () => void;
+  #isHeld = false;
   readonly #starts = new SparseMap<object, Start>();
   /** How many watches begin there: thousands that came together share one. */
   readonly #counts = new SparseMap<Start, number>();
 
-  /** @param session no delivery of which gets ahead of the lowest of them */
-  constructor(session: Session) {
+  /** @param session no delivery of which gets ahead of the lowest of them. @param onLifted all are live: whoever waits for that is told by nothing else */
+  constructor(session: Session, onLifted: () => void) {
     this.#session = session;
+    this.#onLifted = onLifted;
   }
 
   /** @param why a watch, the inbox, or whatever else keeps the reader where it is */
@@ -41,8 +44,11 @@ export class Floors {
     for (const start of this.#counts.keys()) {
       if (lowest === undefined || rank(start) < rank(lowest)) lowest = start;
     }
-    if (lowest === undefined) this.#session.lift();
-    else this.#session.hold(lowest.text);
+    const wasHeld = this.#isHeld;
+    this.#isHeld = lowest !== undefined;
+    if (lowest) this.#session.hold(lowest.text);
+    else this.#session.lift();
+    if (wasHeld && !this.#isHeld) this.#onLifted();
   }
 }
 

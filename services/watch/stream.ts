@@ -51,7 +51,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.access = deps.access;
     this.#session = new Session(options.start.text, () => this.reset(), deps.tally);
     const reader = options.caller?.address.text ?? "anonymous";
-    this.floors = new Floors(this.#session);
+    this.floors = new Floors(this.#session, options.onTouched);
     this.#teller = new Teller(this.#session, deps, reader, options.start.position ?? 0);
     this.#joins = new Joins({
       hasRoom: () => this.#session.isEmpty,

@@ -1,8 +1,9 @@
 // What an owner decides in the very moment in which somebody comes back to watch: whoever comes is not left with what it may see no more.
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { type Log, LogUnavailable } from "../../services/store/log.ts";
 import { openSocket } from "./socket.ts";
-import { aWorld } from "./world.ts";
+import { aWorld, type Data } from "./world.ts";
 
 /** A read of a node that is to come, or a snapshot, which waits until it is let go. */
 interface Hold {
@@ -24,6 +25,15 @@ describe("on a store that takes its time", () => {
       }
       return found;
     },
+    async append(facts) {
+      const first = await log.append(facts);
+      if (
+        holdingEnd &&
+        facts.some(({ subject, body }) => subject.includes(".subscription.") && body.includes("blocked"))
+      )
+        await holdingEnd;
+      return first;
+    },
     async snapshot(filters) {
       if (failing && filters.some((filter) => filter.endsWith(`.property.${failing}`)))
         throw new LogUnavailable("the store does not answer for a while");
@@ -41,6 +51,8 @@ describe("on a store that takes its time", () => {
 
   /** Reads of properties of this name fail. */
   let failing: string | undefined;
+  /** The end of a blocked subscription is acknowledged late: the feed brings it before. */
+  let holdingEnd: Promise<void> | undefined;
   let holdingSnapshot: Omit<NonNullable<typeof holding>, "left"> | undefined;
 
   function hold(which: number | "snapshot"): Hold {
@@ -118,5 +130,21 @@ describe("on a store that takes its time", () => {
     await alice.grants({ ...rule, reveal: ["profile"] });
     await alice.sets("count", 6);
     await socket.hears("property.changed", { value: 6 });
+  });
+
+  test("a poll is answered when nothing keeps it any more, though nothing happens", async () => {
+    const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
+    await alice.sets("count", 5);
+    const { id } = await bob.subscribes({ target: alice.address });
+    const { cursor } = (await bob.asks("GET", "/v1/poll")).body;
+    const acknowledged = Promise.withResolvers<void>();
+    holdingEnd = acknowledged.promise;
+    const polling = bob.asks("GET", `/v1/poll?wait=1&after=${cursor}`);
+    await delay(100);
+    await alice.blocks(bob, "hard");
+    await delay(1_200);
+    acknowledged.resolve();
+    const { events } = (await polling).body;
+    expect(events.map(({ data }: Data) => data.id ?? data.name)).toContain(id);
   });
 });
