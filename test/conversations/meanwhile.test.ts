@@ -144,7 +144,10 @@ describe("on a store that takes its time", () => {
     await alice.blocks(bob, "hard");
     await delay(1_200);
     acknowledged.resolve();
+    const releasedMs = performance.now();
     const { events } = (await polling).body;
     expect(events.map(({ data }: Data) => data.id ?? data.name)).toContain(id);
+    // The next bookmark would come after half a minute.
+    expect(performance.now() - releasedMs).toBeLessThan(10_000);
   });
 });
