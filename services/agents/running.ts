@@ -169,9 +169,12 @@ export async function run(
       queueMicrotask(pump);
     },
     onRun(ended) {
-      ring.note(ended);
       deps.onRun(ended.state);
-      if (ended.state !== "failed" && ended.state !== "running") void seeOff(ended);
+      const isOver = ended.state !== "failed" && ended.state !== "running";
+      const off = isOver ? seeOff(ended) : undefined;
+      // A timer that is shown as done does not fire again, whatever is killed next.
+      if (off && ended.event.type === "timer") void off.then(() => ring.note(ended));
+      else ring.note(ended);
     },
     async onDead({ id, event, error = "", attempts }) {
       await keeping.bury({ run: id, event, error, attempts, atMs: now() });

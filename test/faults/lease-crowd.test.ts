@@ -91,7 +91,9 @@ describe.concurrent.each(longStages)("leases that end together on the %s log", (
     const heard = await bob.hearsMany(crowd);
     const query = new URLSearchParams({ node, watcher: bob.address, property: first });
     const { body } = await world.operator.asks("GET", `/v1/explain?${query}`);
-    expect(body.revision).toBe(heard[0]?.event.data.revision);
+    // On a busy machine some end by themselves.
+    const its = heard.find(({ event }) => event.data.name === first);
+    expect(body.revision).toBe(its?.event.data.revision);
     expect((await alice.asks("DELETE", nodePath(node))).status).toBe(204);
     await at(untilMs + writtenOutMs);
     await bob.hearsNothing();
