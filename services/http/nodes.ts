@@ -9,7 +9,7 @@ import { matchNames, parseNamePatterns } from "../core/name-pattern.ts";
 import { type NodeKind, type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import type { Forwarding } from "../forward/forwarding.ts";
-import { type NodeShape, type PropertyService, Room, requireOwner } from "../property/properties.ts";
+import { AnswerRoom, type NodeShape, type PropertyService, requireOwner } from "../property/properties.ts";
 import { causeOf, onceOf, refuseConditions } from "./conditions.ts";
 import { movedAnswer, requireHere } from "./forwards.ts";
 import { lookOf, revealQuery } from "./look.ts";
@@ -37,7 +37,7 @@ const NodeQuery = Type.Object(
 const charactersARequest = 64 * 1024;
 
 /** How many requests it was besides the one that it came with. */
-export function requestsOf({ looked }: Room): number {
+export function requestsOf({ looked }: AnswerRoom): number {
   return Math.floor(looked / charactersARequest);
 }
 
@@ -89,7 +89,7 @@ export function nodeRoutes(
       const { names, depth = "0", reveal, properties: list } = request.query;
       const patterns = list === undefined ? [] : parseNamePatterns(list);
       const look = await lookOf(request.caller, reveal, reader);
-      const room = new Room(names ? Number.POSITIVE_INFINITY : undefined);
+      const room = new AnswerRoom(names ? Number.POSITIVE_INFINITY : undefined);
       const selection = { patterns, matches: matchNames(patterns), room };
       const of = parseAddress(request.params.address);
       const reading = lookups.read(request, of, () => reader.node(look, of, selection, depth));

@@ -9,12 +9,12 @@ import { type Principal, requireScope } from "../core/principal.ts";
 import { Refusal } from "../core/refusal.ts";
 import { type Contact, contactsOf, mergedRoster, parseContacts, rosterOf } from "../core/roster.ts";
 import {
+  AnswerRoom,
   type Condition,
   type Look,
   nothingDisclosed,
   type PropertyService,
   type PropertyShape,
-  Room,
   type Terms,
 } from "../property/properties.ts";
 import { LogUnavailable } from "../store/log.ts";
@@ -137,7 +137,7 @@ function readingRoute(app: FastifyInstance, { properties, watching, lookups, quo
       }
       if (contacts.length > 1) quotas.take("requests", request, contacts.length - 1);
       const look = await lookOf(caller, reveal, reader);
-      const room = new Room();
+      const room = new AnswerRoom();
       const select = { patterns, matches: matchNames(patterns), room };
       const reading = eachOf(contacts, async (contact) => ({
         ...contact,

@@ -29,10 +29,10 @@ export {
   type Witness,
 } from "./access.ts";
 export type { PropertyShape } from "./answer.ts";
+export { AnswerRoom } from "./answer-room.ts";
 export type { NodeService } from "./nodes.ts";
 export { type OnceKey, onceAnswer, onceAppend, onceSubject } from "./once.ts";
 export { type NodeShape, type Reader, requireReading } from "./reader.ts";
-export { Room } from "./room.ts";
 export type { TypeShape } from "./types.ts";
 export type { Retyping, Visibilities } from "./visibilities.ts";
 export { type Condition, requireOwner, type Terms, type ValueWish } from "./wishes.ts";

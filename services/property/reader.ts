@@ -11,8 +11,8 @@ import { type Fact, type Log, type Snapshot, TooMuch } from "../store/log.ts";
 import { factsOfEveryPath, factsOfNode, placeOf, subjectOf } from "../store/subjects.ts";
 import { type Access, type Look, nothingDisclosed, type Witness } from "./access.ts";
 import { type PropertyShape, propertyShape } from "./answer.ts";
+import { type AnswerRoom, answerTooLarge, lookedMax } from "./answer-room.ts";
 import type { Leases } from "./leases.ts";
-import { answerTooLarge, lookedMax, type Room } from "./room.ts";
 
 export interface NodeShape {
   readonly address: string;
@@ -36,7 +36,7 @@ export interface Selection {
   readonly patterns: readonly string[];
   readonly matches: (name: string) => boolean;
   /** What is shown is taken from it; without one there may be any amount, such as where only names are. */
-  readonly room?: Room | undefined;
+  readonly room?: AnswerRoom | undefined;
 }
 
 export interface ReaderDeps {

@@ -131,12 +131,13 @@ export async function openJetStreamLog(
     const position = await end();
     const table = new Map<string, Fact>();
     const consumer = await js.consumers.get(stream, { filter_subjects: [...filters] });
+    let looking: NodeJS.Timeout | undefined;
     try {
       if ((await consumer.info()).num_pending === 0) return { facts: [], position };
       const messages = await consumer.consume({ max_messages: largeAtOnce });
       // What was still to come may have been forgotten meanwhile: then nothing says that this was all.
       let quiet = 0;
-      const looking = setInterval(async () => {
+      looking = setInterval(async () => {
         const isOver = ++quiet > 1 && (await consumer.info().catch(() => undefined))?.num_pending === 0;
         if (isOver && quiet > 1) messages.stop();
       }, lookMs);
@@ -148,10 +149,10 @@ export async function openJetStreamLog(
         table.set(fact.subject, fact);
         if (message.info.pending === 0 || room < 0) break;
       }
-      clearInterval(looking);
       await messages.close();
       if (room < 0) throw new TooMuch();
     } finally {
+      clearInterval(looking);
       // Else it is looked at with each write for another five minutes.
       consumer.delete().catch(() => undefined);
     }

@@ -11,12 +11,12 @@ import { type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
-import { Comings } from "./comings.ts";
 import { wayOf } from "./following.ts";
 import { Found } from "./found.ts";
 import { asDecided, Gathering } from "./gathering.ts";
 import type { Start } from "./history.ts";
 import { disclosing, isCarried, type Kept, keptFrom, startOf, targetOf } from "./kept.ts";
+import { MemberWord } from "./member-word.ts";
 import type { OwnDeps } from "./own-deps.ts";
 import { type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
@@ -37,7 +37,7 @@ export class Own {
   readonly #word: Word;
   readonly #found: Found;
   readonly #taking: TakingUp;
-  readonly comings: Comings;
+  readonly members: MemberWord;
 
   constructor(stream: Stream, start: Start, deps: OwnDeps) {
     this.#stream = stream;
@@ -45,7 +45,7 @@ export class Own {
     this.#deps = deps;
     this.#word = new Word(stream, start, deps);
     this.#taking = new TakingUp(stream);
-    this.comings = new Comings(stream, this.#word, deps, () => this.#looks());
+    this.members = new MemberWord(stream, this.#word, deps, () => this.#looks());
     this.#found = new Found(stream, this.#kept, deps);
   }
 
@@ -177,7 +177,7 @@ export class Own {
   onMember(turn: MemberTurn): void {
     for (const { gathering } of this.#kept.values())
       if (gathering?.group === turn.group) gathering.turned(turn);
-    this.comings.tell([turn], "live");
+    this.members.tell([turn], "live");
   }
 
   /** Another watch has taken the place of the one that it had. */
@@ -281,7 +281,7 @@ export class Own {
     if (target.depth === "0") return;
     const gathered = { id: kept.id, look: this.#lookOf(kept.wish), target };
     kept.gathering = new Gathering(gathered, this.#stream, this.#deps);
-    this.comings.beginWith(target.node.text, left.position);
+    this.members.beginWith(target.node.text, left.position);
     // One reset is word enough for all of them.
     kept.gathering.begin({ ...from, isLost: false });
   }

@@ -238,7 +238,7 @@ export function openWatching(deps: WatchDeps): Watching {
         if (notices && (after || request.brings))
           for (const fact of await deps.notices.of(caller.address))
             if (isMissed(fact)) mine.tellOfWatcher(fact);
-        mine.comings.begin(start.position);
+        mine.members.begin(start.position);
         await mine.begun();
       }
       const opening = stream.open();

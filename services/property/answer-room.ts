@@ -1,4 +1,4 @@
-// Room: how much of what nodes hold is read for one answer.
+// Answer room: how much of what nodes hold is read for one answer.
 // In: how long what is shown is. Out: the same taken from what is left, or a Refusal `answer-too-large`. Never: a part of what was asked for.
 import { Refusal } from "../core/refusal.ts";
 
@@ -7,7 +7,7 @@ const answerMax = 16 * 1024 * 1024;
 /** The same of what must be looked at for it: one node, with all the views that it may have. */
 export const lookedMax = 128 * 1024 * 1024;
 
-export class Room {
+export class AnswerRoom {
   #left: number;
   /** What was read for it, also where it was refused. */
   looked = 0;

@@ -1,4 +1,4 @@
-// Comings: who came into groups and left them, as far as it is a reader's to hear.
+// Member word: who came into groups and left them, as far as it is a reader's to hear.
 // In: turns of members, what the reader watches. Out: word of each, once. Never: a walk through all that it watches for each of them.
 import type { MemberTurn } from "../groups/groups.ts";
 import type { Look } from "../property/properties.ts";
@@ -7,7 +7,7 @@ import type { OwnDeps } from "./own-deps.ts";
 import type { Stream } from "./stream.ts";
 import type { Word } from "./word.ts";
 
-export class Comings {
+export class MemberWord {
   readonly #stream: Stream;
   readonly #word: Word;
   readonly #deps: OwnDeps;
