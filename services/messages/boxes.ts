@@ -37,6 +37,8 @@ export interface Box {
   /** When to look again for what has expired. */
   nextMs: number;
   readonly ofSender: Map<string, { readonly all: Total; readonly dropped: Total }>;
+  /** What each member has of a group's messages; worth nothing once they are gone. */
+  readonly acknowledged: Map<string, { readonly upTo: number; readonly also: ReadonlySet<number> }>;
 }
 
 export interface BoxLimits {
@@ -91,6 +93,7 @@ export function openBoxes(now: () => number, limits: BoxLimits = usualBoxLimits)
       interests: 0,
       nextMs: Number.POSITIVE_INFINITY,
       ofSender: new Map(),
+      acknowledged: new Map(),
     };
     boxes.set(to.text, box);
     const account = rootOf(to).text;

@@ -62,16 +62,9 @@ export interface MailDeps {
 
 const kinds: ReadonlySet<string> = new Set(["message", "interest", "receipt", "ack", "node"]);
 
-interface Acknowledgement {
-  readonly upTo: number;
-  readonly also: ReadonlySet<number>;
-}
-
 export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
   const recipients = new Map<string, Set<Recipient>>();
   const groups = new Set<string>();
-  /** By member and group. */
-  const acknowledged = new Map<string, Acknowledgement>();
   const following = follower.listen({ take });
   let position = 0;
 
@@ -93,8 +86,7 @@ export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
         break;
       case "ack": {
         const { upTo, also } = acknowledgedOf(fact);
-        if (upTo === 0 && also.length === 0) acknowledged.delete(ackKey(address.text, name));
-        else acknowledged.set(ackKey(address.text, name), { upTo, also: new Set(also) });
+        boxes.at(name)?.acknowledged.set(address.text, { upTo, also: new Set(also) });
         break;
       }
       case "node":
@@ -132,7 +124,7 @@ export function openMail({ log, follower, members, boxes }: MailDeps): Mail {
   }
 
   function hasAcknowledged(account: string, { box, position: at }: Letter): boolean {
-    const known = acknowledged.get(ackKey(account, box.address.text));
+    const known = box.acknowledged.get(account);
     return known !== undefined && (at <= known.upTo || known.also.has(at));
   }
 
@@ -247,10 +239,6 @@ function arrivedOf(fact: Fact, letter: Letter): Arrived {
 
 function subjectOfLetter({ box, id, interest }: Letter): string {
   return subjectOf(box.address, interest === undefined ? "message" : "interest", id);
-}
-
-function ackKey(member: string, group: string): string {
-  return `${member} ${group}`;
 }
 
 function byPosition(a: Letter, b: Letter): number {
