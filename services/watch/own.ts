@@ -17,6 +17,7 @@ import { asDecided, Gathering } from "./gathering.ts";
 import type { Start } from "./history.ts";
 import { disclosing, isCarried, type Kept, keptFrom, startOf, targetOf } from "./kept.ts";
 import { MemberWord } from "./member-word.ts";
+import { Newest } from "./newest.ts";
 import type { OwnDeps } from "./own-deps.ts";
 import { type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
@@ -31,8 +32,8 @@ export class Own {
   readonly #start: Start;
   readonly #deps: OwnDeps;
   readonly #kept = new SparseMap<string, Kept>();
-  /** The newest fact of each subscription that was seen; while the stream begins, also of those that ended. */
-  readonly #positions = new SparseMap<string, number>();
+  /** The newest fact of each subscription that was seen; while the stream begins, of whatever the feed may bring again. */
+  readonly #newest = new Newest();
   #hasBegun = false;
   readonly #word: Word;
   readonly #found: Found;
@@ -52,7 +53,10 @@ export class Own {
   /** One that the caller keeps, as it stands when the stream begins. */
   async begin(subscription: Subscription): Promise<void> {
     const { id, position } = subscription;
-    if (!isCarried(id, subscription, this.#stream.caller, this.#deps.only) || !this.#isNews(id, position))
+    if (
+      !isCarried(id, subscription, this.#stream.caller, this.#deps.only) ||
+      !this.#newest.isNews(id, position)
+    )
       return;
     const start = startOf(subscription, this.#start, this.#stream.start);
     await this.#keep(keptFrom(subscription, start));
@@ -60,7 +64,7 @@ export class Own {
 
   /** One that ended, perhaps while the reader was away. */
   beginEnded(end: Ended): void {
-    if (this.#isNews(end.id, end.position)) this.#word.ofEnd(end);
+    if (this.#newest.isNews(end.id, end.position)) this.#word.ofEnd(end);
   }
 
   /** All have been begun with: from now on each fact comes once, by the feed. */
@@ -84,12 +88,12 @@ export class Own {
     const next = subscriptionOf(fact);
     const present = this.#kept.get(id);
     const isMine = present || isCarried(id, next, this.#stream.caller, this.#deps.only);
-    if (!isMine || !this.#isNews(id, fact.position)) return;
+    if (!isMine || !this.#newest.isNews(id, fact.position)) return;
     if (next === undefined) {
       // It may have ended before the stream came to know it.
       if (present) this.#drop(present, endOf(fact).why);
       else this.#word.ofEnd(endOf(fact));
-      if (this.#hasBegun) this.#positions.delete(id);
+      if (this.#hasBegun) this.#newest.forget(id);
       return;
     }
     if (present && present.stored?.since === next.since) {
@@ -110,7 +114,7 @@ export class Own {
   #isWanted(id: string, since: number, position: number): boolean {
     const kept = this.#kept.get(id);
     if (kept?.stored?.since === since) return kept.watch === undefined;
-    return this.#positions.get(id) === position;
+    return this.#newest.isAt(id, position);
   }
 
   /** One that lasts as long as the stream. @throws Refusal `blocked`, `reveal-required` */
@@ -233,13 +237,9 @@ export class Own {
 
   /** Who wants to know, also while the owner was away. */
   tellOfWatcher(fact: Fact): void {
-    if (this.#deps.hearsWatchers && this.#isNews(fact.subject, fact.position)) this.#word.ofWatcher(fact);
-  }
-
-  #isNews(id: string, position: number): boolean {
-    if (position <= (this.#positions.get(id) ?? 0)) return false;
-    this.#positions.set(id, position);
-    return true;
+    if (!this.#deps.hearsWatchers || !this.#newest.isNews(fact.subject, fact.position)) return;
+    if (this.#hasBegun) this.#newest.forget(fact.subject);
+    this.#word.ofWatcher(fact);
   }
 
   async #keep(wished: Kept): Promise<void> {

@@ -84,9 +84,10 @@ describe.each(longStages)("standing queries on the %s log", (stage) => {
   test("a reader that is told to forget is told afterwards what is found", async () => {
     const { alice, bob } = await people("alice", "bob");
     const word = aWord();
-    await alice.sets("note", word);
     await bob.subscribes({ query: { q: word } });
     const { live } = await bob.listens();
+    await alice.sets("note", word);
+    await bob.hears("match.entered", { node: alice.address });
     const { snapshot } = await bob.listens({ after: `another${live.cursor}` });
     expect(snapshot.map(({ event }) => event.type.replace("dev.tidings.", ""))).toEqual([
       "stream.reset",
