@@ -14,6 +14,7 @@ import type { Fact, Log } from "../store/log.ts";
 import { nameOf, placeOf } from "../store/subjects.ts";
 import { type BacklogBounds, openBacklog, usualBounds } from "./backlog.ts";
 import { changeOf, kinds, takenIn } from "./changes.ts";
+import { openCourtesy } from "./courtesy.ts";
 import type { Found, Question } from "./finder.ts";
 
 import { Pace } from "./pace.ts";
@@ -76,16 +77,16 @@ export function startFeeding(deps: FeedingDeps): Feeding {
   let wake: () => void = () => undefined;
   let waiting: readonly Waiting[] = [];
 
-  const listening = follower.listen({
-    take(fact) {
-      // What one fact means for many comes under that one's position.
-      const isKnown = fact.basis ? fact.position < backlog.seen : fact.position <= backlog.seen;
-      if (!isLive || isKnown) return;
-      if (backlog.isFull) isLive = false;
-      else offer(fact);
-    },
-    flush: () => wake(),
-  });
+  const courtesy = openCourtesy(bounds.count, take, () => wake());
+  const listening = follower.listen({ take: courtesy.take, flush: () => wake() });
+
+  function take(fact: Fact): void {
+    // What one fact means for many comes under that one's position.
+    const isKnown = fact.basis ? fact.position < backlog.seen : fact.position <= backlog.seen;
+    if (!isLive || isKnown) return;
+    if (backlog.isFull) isLive = false;
+    else offer(fact);
+  }
 
   function offer(fact: Fact): void {
     const { subject, position, body } = fact;
@@ -256,6 +257,7 @@ export function startFeeding(deps: FeedingDeps): Feeding {
       const { promise, resolve } = Promise.withResolvers<boolean>();
       const one = { position, done: resolve };
       waiting = [...waiting, one];
+      courtesy.hurry();
       pace.hurry();
       const timer = setTimeout(() => {
         waiting = waiting.filter((other) => other !== one);
@@ -276,6 +278,7 @@ export function startFeeding(deps: FeedingDeps): Feeding {
       stop();
       starting.reject(new Refusal("unavailable", "The broker is stopping."));
       listening[Symbol.dispose]();
+      courtesy[Symbol.dispose]();
       await running;
     },
   };

@@ -41,15 +41,16 @@ export function crowdEndAppend(domain: string, crowd: string, endsMs: number): A
 }
 
 /** @returns undefined for any other fact */
-export function crowdEndOf({ subject, position, timeMs, body }: Fact): CrowdEnd | undefined {
+export function crowdEndOf(fact: Fact): CrowdEnd | undefined {
+  const { subject, position, timeMs } = fact;
   if (!subject.includes(".crowd.")) return undefined;
-  const { endsMs } = JSON.parse(body) as { readonly endsMs: number };
+  const { endsMs } = JSON.parse(fact.body) as { readonly endsMs: number };
   return { crowd: nameOf(subject), position, timeMs, endsMs };
 }
 
 /** Whether it may carry a mark: most are told apart without being read. */
-export function mayBeMarked({ basis, body }: Fact): boolean {
-  return basis === undefined && body.includes(markKey);
+export function mayBeMarked(fact: Fact): boolean {
+  return fact.basis === undefined && fact.body.includes(markKey);
 }
 
 /**
@@ -76,13 +77,12 @@ function noteAppend(domain: string, crowd: string, left: readonly Append[]): App
 }
 
 /** Who left which crowd; undefined for any other fact. */
-export function leavingOf({
-  subject,
-  body,
-}: Fact): { crowd: string; subjects: readonly string[] } | undefined {
+export function leavingOf(fact: Fact): { crowd: string; subjects: readonly string[] } | undefined {
+  const { subject } = fact;
   if (!subject.includes(".left.")) return undefined;
   const [crowd = ""] = nameOf(subject).split(" ");
-  return { crowd, subjects: JSON.parse(body) as string[] };
+  // Only now: what a crowd's end means is put into words when its body is asked for.
+  return { crowd, subjects: JSON.parse(fact.body) as string[] };
 }
 
 /** How a property that carries the mark stands once its crowd has ended. */

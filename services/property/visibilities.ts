@@ -61,7 +61,11 @@ export function openVisibilities(follower: Follower, shipped: ReadonlyMap<string
 
   function of(owner: Address, name: string): Visibility {
     if (name.endsWith("*")) return widestOf(name);
-    return ofDomain.get(name) ?? shipped.get(name) ?? own.get(ownKey(owner, name)) ?? visibilityOfUnknown;
+    return ofDomain.get(name) ?? shipped.get(name) ?? ownOf(owner, name) ?? visibilityOfUnknown;
+  }
+
+  function ownOf(owner: Address, name: string): Visibility | undefined {
+    return own.size === 0 ? undefined : own.get(ownKey(owner, name));
   }
 
   function widestOf(pattern: string): Visibility {
@@ -74,7 +78,7 @@ export function openVisibilities(follower: Follower, shipped: ReadonlyMap<string
 
   return {
     of,
-    hasOwn: (owner, name) => own.size > 0 && own.has(ownKey(owner, name)),
+    hasOwn: (owner, name) => ownOf(owner, name) !== undefined,
     ownersOf(name) {
       const ending = ` ${name}`;
       return [...own.keys()].filter((key) => key.endsWith(ending)).map((key) => key.slice(0, -ending.length));
