@@ -68,7 +68,7 @@ export async function readWatchQuery(
     throw new Refusal("unauthenticated", "Without a token a stream needs ?watch=.");
   }
   const { disclosed } = await lookOf(caller, query.reveal, reader);
-  const targets: Target[] = watched.map((target) => ({ ...target, disclosed }));
+  const targets: Target[] = eachOnce(watched).map((target) => ({ ...target, disclosed }));
   if (caller) {
     for (const { properties } of targets) requireWatchScope(caller, properties);
     if (query.self) targets.push({ node: caller.address, depth: "infinity", properties: [] });
@@ -85,6 +85,17 @@ export function readCursor(text: string | string[] | undefined): Cursor | undefi
   if (text === undefined || text === "") return undefined;
   if (typeof text !== "string") throw new Refusal("bad-cursor", "One cursor is enough.");
   return parseCursor(text);
+}
+
+/** What is asked for again is watched once: each watch has a snapshot of its own, and is asked about each change. */
+function eachOnce(watched: readonly Target[]): readonly Target[] {
+  const byWish = new Map<string, Target>();
+  for (const target of watched) {
+    const { isOfRoster = false, node, properties } = target;
+    const wish = `${isOfRoster} ${node.text} ${[...new Set(properties)].sort().join(",")}`;
+    if (!byWish.has(wish)) byWish.set(wish, target);
+  }
+  return [...byWish.values()];
 }
 
 /** `address` or `address:names`; an address may begin with `acct:`. */

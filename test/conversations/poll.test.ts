@@ -227,9 +227,9 @@ describe("a poll of more than lies in the buffers of two sockets", () => {
     const long = "x".repeat(60_000);
     const names = Array.from({ length: 20 }, (_, n) => `long.${n}`);
     for (const name of names) await alice.sets(name, long);
-    // Each is a watch of its own, and brings a snapshot of its own.
-    const watch = Array<[string, string]>(150).fill(["watch", alice.address]);
-    const query = new URLSearchParams(watch);
+    // Each is a watch of its own, since the names differ, and brings a snapshot of its own.
+    const watch = Array.from({ length: 150 }, (_, n) => `watch=${alice.address}:long.*,late,later,n${n}`);
+    const query = watch.join("&");
     const answer = await new Promise<IncomingMessage>((resolve, reject) => {
       const headers = { authorization: `Bearer ${bob.token}` };
       get(`${world.url}/v1/poll?${query}`, { agent: false, headers }, resolve).on("error", reject);

@@ -57,9 +57,9 @@ describe("a reader that does not read", () => {
     const alice = await world.registers("alice");
     const bob = await world.registers("bob");
     for (let n = 0; n < 20; n++) await alice.sets(`long.${n}`, long);
-    // Each is a watch of its own, and brings a snapshot of its own.
-    const watch = `watch=${alice.address}&`.repeat(properties);
-    const socket = await opens(bob, `/v1/poll?${watch}`, "");
+    // Each is a watch of its own, since the names differ, and brings a snapshot of its own.
+    const watch = Array.from({ length: properties }, (_, n) => `watch=${alice.address}:long.*,n${n}`);
+    const socket = await opens(bob, `/v1/poll?${watch.join("&")}`, "");
     await alice.blocks(bob);
     await delay(secondMs);
     const { text, error } = await readsOn(socket);
