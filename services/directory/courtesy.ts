@@ -14,11 +14,16 @@ const restMs = 500;
 /** Handed on in one turn, so that nobody else waits for long. */
 const atOnce = 250;
 
-/** @param heldMax as many are held; @param handOn called for each fact; @param flush after a run of them */
+/** @param heldMax with so many held, all go at once. @param handOn is given each fact. @param flush comes after a run of them */
 export function openCourtesy(heldMax: number, handOn: (fact: Fact) => void, flush: () => void): Courtesy {
   let held: Fact[] = [];
   let resting: NodeJS.Timeout | undefined;
   let isHandingOn = false;
+
+  function handOnSome(count: number): void {
+    for (const fact of held.splice(0, count)) handOn(fact);
+    flush();
+  }
 
   async function handOnAll(): Promise<void> {
     clearTimeout(resting);
@@ -26,8 +31,7 @@ export function openCourtesy(heldMax: number, handOn: (fact: Fact) => void, flus
     if (isHandingOn) return;
     isHandingOn = true;
     while (held.length > 0) {
-      for (const fact of held.splice(0, atOnce)) handOn(fact);
-      flush();
+      handOnSome(atOnce);
       await turn();
     }
     isHandingOn = false;
@@ -37,7 +41,7 @@ export function openCourtesy(heldMax: number, handOn: (fact: Fact) => void, flus
     take(fact) {
       if (fact.basis === undefined && held.length === 0) return handOn(fact);
       held.push(fact);
-      if (held.length >= heldMax) void handOnAll();
+      if (held.length >= heldMax) handOnSome(heldMax);
       else if (resting === undefined && !isHandingOn) resting = setTimeout(() => void handOnAll(), restMs);
     },
     hurry() {

@@ -52,3 +52,13 @@ test("no more are held than there is room for", () => {
   one.courtesy.take(aFact(2, true));
   expect(one.handed).toEqual([1, 2]);
 });
+
+test("nor while they are handed on", () => {
+  using one = opened(300);
+  for (let position = 1; position <= 299; position++) one.courtesy.take(aFact(position, true));
+  one.courtesy.hurry();
+  for (let position = 300; position <= 1_000; position++) {
+    one.courtesy.take(aFact(position, true));
+    expect(position - one.handed.length).toBeLessThan(300);
+  }
+});

@@ -185,6 +185,30 @@ describe("the directory's projection", () => {
     expect(await world.finds(asOne, { q: "hamar" })).toMatchObject([{ nodes: [{ address: alice }] }]);
   });
 
+  it("is fed at once, when somebody searches, what a crowd's end means", async () => {
+    await using world = await openSmallWorld({ log, file });
+    await world.nodes.create(parseAddress(alice), "person");
+    await world.sets(alice, "for-sale", { item: "bike", city: "Oslo" });
+    expect(await addresses(world, "oslo")).toEqual([alice]);
+    const end = subjectOf(makeAddress("", "localhost"), "crowd", "c");
+    const [part] = (await log.snapshot([subjectOf(parseAddress(alice), "property", "for-sale")])).facts;
+    using _ = world.follower.unfold((fact) =>
+      fact.subject === end && part
+        ? (async function* () {
+            yield [{ ...part, position: fact.position, basis: { expected: part.position } }];
+          })()
+        : undefined,
+    );
+    await log.append([{ subject: end, body: "{}", expected: 0 }]);
+    await world.follower.caughtUp();
+    expect(world.directory.position).toBeLessThan(world.follower.position);
+    const beganMs = performance.now();
+    expect(await addresses(world, "oslo")).toEqual([alice]);
+    expect(world.directory.position).toBe(world.follower.position);
+    // By itself it would take half a second.
+    expect(performance.now() - beganMs).toBeLessThan(400);
+  });
+
   it("says that it is not whole while it is being made", async () => {
     await begin();
     rmSync(file);
