@@ -199,7 +199,8 @@ export function openContext<Config>({ port, run, who, config, signal, now }: Con
     step,
     async schedule(name, when, data = null) {
       requireMark("timer", name);
-      await call("setTimer", { name, dueMs: dueMs(when, now()), data: jsonOf(data, "a timer's data") });
+      const wish = { name, dueMs: dueMs(when, now()), data: jsonOf(data, "a timer's data") };
+      await call("setTimer", { ...wish, key: keyOf("setTimer", name) });
     },
     async cancel(name) {
       requireMark("timer", name);

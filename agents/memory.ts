@@ -73,6 +73,8 @@ export function openMemory({ self, nodes, now, fetch, onStep }: MemoryOptions): 
   const effects: Effect[] = [];
   const state = new Map<string, Json>();
   const timers = new Map<string, Timer>();
+  /** The key of the call that set the last timer of a name. */
+  const setBy = new Map<string, string>();
   const properties = new Map<string, Kept>();
   const steps = new Map<string, Json>();
   const done = new Map<string, { readonly asked: string; readonly gives: unknown }>();
@@ -194,12 +196,15 @@ export function openMemory({ self, nodes, now, fetch, onStep }: MemoryOptions): 
       onStep(name);
       return undefined;
     },
-    setTimer(timer, { id, hops }) {
+    setTimer({ key, ...timer }, { id, hops }) {
+      if (setBy.get(timer.name) === key) return undefined;
+      setBy.set(timer.name, key);
       timers.set(timer.name, { ...timer, hops });
       tellOnce(id, { type: "timer", ...timer });
       return undefined;
     },
     cancelTimer({ name }, { id }) {
+      setBy.delete(name);
       if (timers.delete(name)) tellOnce(id, { type: "cancel", name });
       return undefined;
     },

@@ -54,6 +54,16 @@ export interface MessageWish {
   readonly key: string;
 }
 
+export interface TimerWish {
+  /** In place of one of the same name. */
+  readonly name: string;
+  /** Since 1970. */
+  readonly dueMs: number;
+  readonly data: Json;
+  /** What the same call set before stays as it is, or ended. */
+  readonly key: string;
+}
+
 export interface FindWish {
   readonly q?: string;
   readonly where?: string;
@@ -98,8 +108,7 @@ export interface Calls {
   recallStep: { takes: { name: string }; gives: { value: Json } | undefined };
   /** Durable when it resolves. */
   keepStep: { takes: { name: string; value: Json }; gives: undefined };
-  /** Sets a timer in place of one of the same name: due in ms since 1970. */
-  setTimer: { takes: { name: string; dueMs: number; data: Json }; gives: undefined };
+  setTimer: { takes: TimerWish; gives: undefined };
   cancelTimer: { takes: { name: string }; gives: undefined };
   log: { takes: { level: LogLevel; text: string; data?: Json }; gives: undefined };
 }

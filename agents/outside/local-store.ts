@@ -7,7 +7,7 @@ import { type Json, PortError } from "../port.ts";
 
 export interface Timer {
   readonly name: string;
-  /** Of the event that it becomes; another one each time that it is set. */
+  /** Of the event that it becomes; the same for the same call of the same run. */
   readonly id: string;
   readonly dueMs: number;
   readonly data: Json;
@@ -23,6 +23,9 @@ export interface DeadLetter {
   readonly at: string;
 }
 
+/** Whether the timer of this id has fired, and its run has not ended. */
+export type IsFiring = (id: string) => boolean;
+
 export interface LocalStore extends Disposable {
   /** Of what is kept beside: `cursor`, `account`, ids of subscriptions. */
   fact(key: string): string | undefined;
@@ -36,12 +39,15 @@ export interface LocalStore extends Disposable {
   keepStep(run: string, name: string, value: Json): Promise<void>;
   /** Their runs will not come again. */
   forgetSteps(runs: readonly string[]): void;
-  /** Soonest first. */
+  /** Those that are set, and those that fired and whose run has not ended; soonest first. */
   timers(): readonly Timer[];
-  /** In place of one of the same name. @throws PortError `state-full` */
-  setTimer(timer: Timer): Promise<void>;
-  /** Undefined id: whichever is set by this name. */
-  endTimer(name: string, id?: string): Promise<void>;
+  /**
+   * In place of one of the same name, which stays beside it while its run is on. What was set before, or has ended, is left as it is.
+   * @throws PortError `state-full`
+   */
+  setTimer(timer: Timer, isFiring: IsFiring): Promise<void>;
+  cancelTimer(name: string, isFiring: IsFiring): Promise<void>;
+  endTimer(id: string): Promise<void>;
   hasEnded(run: string): boolean;
   keepRun(run: string, state: string): void;
   keepDead(letter: DeadLetter): Promise<void>;
@@ -64,6 +70,7 @@ const tables = `
   CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS steps (run TEXT, name TEXT, value TEXT NOT NULL, PRIMARY KEY (run, name)) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS timers (name TEXT PRIMARY KEY, id TEXT, due INTEGER, data TEXT, hops INTEGER) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS aside (id TEXT PRIMARY KEY, name TEXT, due INTEGER, data TEXT, hops INTEGER) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS runs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, state TEXT NOT NULL);
   CREATE TABLE IF NOT EXISTS dead (number INTEGER PRIMARY KEY, run TEXT UNIQUE, letter TEXT NOT NULL);
 `;
@@ -143,6 +150,17 @@ export function openLocalStore(path: string): LocalStore {
     if (held >= keysMax) throw new PortError("state-full", `An agent keeps at most ${keysMax} of these.`);
   }
 
+  const hasEnded = (run: string): boolean => one("SELECT 1 FROM runs WHERE id = ?", run) !== undefined;
+
+  const timerOfName = (name: string) => one("SELECT id FROM timers WHERE name = ?", name);
+
+  /** Together with what takes its name. */
+  function setAside(name: string, isFiring: IsFiring): void {
+    const id = timerOfName(name)?.id as string | undefined;
+    if (id === undefined || !isFiring(id)) return;
+    writeLater("INSERT OR REPLACE INTO aside SELECT id, name, due, data, hops FROM timers WHERE id = ?", id);
+  }
+
   return {
     fact: (key) => one("SELECT value FROM facts WHERE key = ?", key)?.value as string | undefined,
     keepFact: async (key, value) =>
@@ -169,17 +187,26 @@ export function openLocalStore(path: string): LocalStore {
     forgetSteps(runs) {
       for (const run of runs) writeLater("DELETE FROM steps WHERE run = ?", run);
     },
-    timers: () => all("SELECT * FROM timers ORDER BY due").map(timerOf),
-    async setTimer({ name, id, dueMs, data, hops }) {
+    timers: () =>
+      all(
+        "SELECT id, name, due, data, hops FROM timers UNION SELECT id, name, due, data, hops FROM aside ORDER BY due",
+      ).map(timerOf),
+    async setTimer({ name, id, dueMs, data, hops }, isFiring) {
+      if (hasEnded(id) || timerOfName(name)?.id === id) return await open?.promise;
       const text = JSON.stringify(data);
       requireRoom("timers", name, text);
+      setAside(name, isFiring);
       await write("INSERT OR REPLACE INTO timers VALUES (?, ?, ?, ?, ?)", name, id, dueMs, text, hops);
     },
-    endTimer: async (name, id) =>
-      id === undefined
-        ? await write("DELETE FROM timers WHERE name = ?", name)
-        : await write("DELETE FROM timers WHERE name = ? AND id = ?", name, id),
-    hasEnded: (run) => one("SELECT 1 FROM runs WHERE id = ?", run) !== undefined,
+    async cancelTimer(name, isFiring) {
+      setAside(name, isFiring);
+      await write("DELETE FROM timers WHERE name = ?", name);
+    },
+    async endTimer(id) {
+      writeLater("DELETE FROM aside WHERE id = ?", id);
+      await write("DELETE FROM timers WHERE id = ?", id);
+    },
+    hasEnded,
     keepRun(run, state) {
       writeLater("INSERT OR REPLACE INTO runs (id, state) VALUES (?, ?)", run, state);
       writeLater("DELETE FROM runs WHERE number <= (SELECT max(number) FROM runs) - ?", runsKept);

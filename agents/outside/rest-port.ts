@@ -14,12 +14,12 @@ import {
 } from "../port.ts";
 import type { LocalStore } from "./local-store.ts";
 import { nodePath, propertyPath, type Rest, RestError } from "./rest.ts";
+import type { StoredTimers } from "./timers.ts";
 
 export interface RestPortOptions {
   readonly rest: Rest;
   readonly store: LocalStore;
-  /** A timer was set or taken back. */
-  onTimers(): void;
+  readonly timers: Pick<StoredTimers, "set" | "cancel">;
   onLog(run: Run, level: LogLevel, text: string, data: unknown): void;
 }
 
@@ -30,7 +30,7 @@ type Answers = {
 const answerMsMax = 30_000;
 const fetchedBytesMax = 1024 * 1024;
 
-export function openRestPort({ rest, store, onTimers, onLog }: RestPortOptions): Port {
+export function openRestPort({ rest, store, timers, onLog }: RestPortOptions): Port {
   async function ask(
     method: string,
     path: string,
@@ -82,14 +82,12 @@ export function openRestPort({ rest, store, onTimers, onLog }: RestPortOptions):
     keepState: async (_, { key, value }) => void (await store.keepState(key, value)),
     recallStep: async ({ id }, { name }) => store.step(id, name),
     keepStep: async ({ id }, { name, value }) => void (await store.keepStep(id, name, value)),
-    async setTimer({ id, hops }, { name, dueMs, data }) {
-      await store.setTimer({ name, id: `timer:${name}:${dueMs}:${id}`, dueMs, data, hops });
-      onTimers();
+    async setTimer({ hops }, { name, dueMs, data, key }) {
+      await timers.set({ name, id: `timer:${key}`, dueMs, data, hops });
       return undefined;
     },
     async cancelTimer(_, { name }) {
-      await store.endTimer(name);
-      onTimers();
+      await timers.cancel(name);
       return undefined;
     },
     async log(run, { level, text, data }) {

@@ -57,7 +57,8 @@ export async function runOutside(options: OutsideOptions): Promise<void> {
   const contacts = await openContacts(rest);
   const who = { id: node, node, owner, isContact: contacts.has };
   const told = openTold(store);
-  const port = openRestPort({ rest, store, onTimers: () => timers.look(), onLog });
+  using timers = openTimers(store, (timer) => offer(timerEvent(timer, node)));
+  const port = openRestPort({ rest, store, timers, onLog });
   const guarded = permitted(watched(port, options), { ...agent, owner, node, isContact: contacts.has });
   const runtime = openRuntime(agent, options.config, guarded, who, Date.now);
   const dispatcher: Dispatcher<AgentEvent, string> = openDispatcher<AgentEvent, string>({
@@ -91,7 +92,6 @@ export async function runOutside(options: OutsideOptions): Promise<void> {
         at: new Date().toISOString(),
       }),
   });
-  using timers = openTimers(store, (timer) => offer(timerEvent(timer, node)));
   function offer(event: AgentEvent, cursor?: string): void {
     told.forgetEnded();
     if (told.begin(event.id)) dispatcher.offer(event, cursor);
@@ -102,7 +102,7 @@ export async function runOutside(options: OutsideOptions): Promise<void> {
     const startedId = store.fact("started") ?? `started:${randomUUID()}`;
     await store.keepFact("started", startedId);
     offer({ type: "started", id: startedId, time: new Date().toISOString(), node, hops: 0 });
-    timers.look();
+    timers.begin();
     for (const { run, event } of options.retriesDead ? store.dead() : []) {
       told.beginAgain(run);
       dispatcher.offer(event as unknown as AgentEvent);
@@ -186,7 +186,7 @@ function openTold(store: LocalStore) {
     end({ id, state, event }: OutsideRun): void {
       store.keepRun(id, state);
       // A timer that cannot be ended now fires again after a restart, and is known to have ended.
-      if (event.type === "timer") store.endTimer(event.name, id).catch(() => undefined);
+      if (event.type === "timer") store.endTimer(id).catch(() => undefined);
       const one = held.get(id);
       if (one?.isAgain && state !== "dead") store.forgetDead(id);
       if (one) one.ended = state;

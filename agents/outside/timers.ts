@@ -6,13 +6,17 @@ import type { LocalStore, Timer } from "./local-store.ts";
 const waitMsMost = 2 ** 31 - 1;
 
 export interface StoredTimers extends Disposable {
-  /** What the store holds has changed. */
-  look(): void;
+  /** Takes up those that are kept. */
+  begin(): void;
+  /** In place of one of the same name. */
+  set(timer: Timer): Promise<void>;
+  cancel(name: string): Promise<void>;
 }
 
 /** @param fire is told of a timer once, unless the process ends before the timer does */
 export function openTimers(store: LocalStore, fire: (timer: Timer) => void): StoredTimers {
   const fired = new Set<string>();
+  const isFiring = (id: string): boolean => fired.has(id);
   let wait: NodeJS.Timeout | undefined;
 
   function look(): void {
@@ -32,5 +36,16 @@ export function openTimers(store: LocalStore, fire: (timer: Timer) => void): Sto
     }
   }
 
-  return { look, [Symbol.dispose]: () => clearTimeout(wait) };
+  return {
+    begin: look,
+    async set(timer) {
+      await store.setTimer(timer, isFiring);
+      look();
+    },
+    async cancel(name) {
+      await store.cancelTimer(name, isFiring);
+      look();
+    },
+    [Symbol.dispose]: () => clearTimeout(wait),
+  };
 }

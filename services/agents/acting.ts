@@ -11,8 +11,10 @@ import type { Search } from "../directory/directory.ts";
 import { type Egress, type Gate, NoAnswer } from "../egress/egress.ts";
 import type { Messages } from "../messages/messages.ts";
 import { type Look, nothingDisclosed, type PropertyService } from "../property/properties.ts";
-import { type Keeping, KeepsTooMuch, type Timer } from "./keeping.ts";
+import { type Keeping, KeepsTooMuch } from "./keeping.ts";
+import { TooManyTimers } from "./kept-timers.ts";
 import type { Pace } from "./pace.ts";
+import type { Timers } from "./timers.ts";
 
 export interface ActingDeps {
   readonly principal: Principal;
@@ -26,7 +28,7 @@ export interface ActingDeps {
   readonly pace: Pace;
   /** For requests to the outside. */
   readonly gate: Gate;
-  readonly onTimer: (timer: Timer | { readonly name: string; readonly isCancelled: true }) => void;
+  readonly timers: Pick<Timers, "set" | "cancel">;
   readonly onLog: (run: Run, line: Calls["log"]["takes"]) => void;
   /** Aborted when the agent acts no more. */
   readonly signal: AbortSignal;
@@ -110,13 +112,12 @@ export function openActing(deps: ActingDeps): Port {
       await keeping.keepStep(run.id, name, value as Json);
       return undefined;
     },
-    async setTimer(run, { name, dueMs, data }) {
-      deps.onTimer(await keeping.setTimer({ name, dueMs, data: data as Json, run: run.id }));
+    async setTimer(_, { name, dueMs, data, key }) {
+      await deps.timers.set({ name, dueMs, data: data as Json, key });
       return undefined;
     },
     async cancelTimer(_, { name }) {
-      await keeping.endTimer(name);
-      deps.onTimer({ name, isCancelled: true });
+      await deps.timers.cancel(name);
       return undefined;
     },
     async log(run, line) {
@@ -140,6 +141,7 @@ function portErrorOf(error: unknown): PortError {
   if (error instanceof PortError) return error;
   if (error instanceof Refusal) return new PortError(error.code, error.message);
   if (error instanceof NoAnswer) return new PortError(`fetch-${error.why}`, error.message);
-  if (error instanceof KeepsTooMuch) return new PortError("keeps-too-much", error.message);
+  if (error instanceof KeepsTooMuch || error instanceof TooManyTimers)
+    return new PortError("keeps-too-much", error.message);
   return new PortError("unavailable", `The broker cannot do this now: ${(error as Error).message}`);
 }

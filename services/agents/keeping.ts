@@ -1,19 +1,11 @@
-// Keeping: what one agent keeps in the log of work: its state, the steps of its runs, its timers, its dead letters, its last runs.
+// Keeping: what one agent keeps in the log of work: its state, the steps of its runs, its timers (kept-timers.ts), its dead letters, its last runs.
 // In: keys and values. Out: the same, durable when answered. Never: a read that is older than the agent's own last write.
 import { createHash } from "node:crypto";
 import type { AgentEvent } from "../../agents/events.ts";
 import type { Json } from "../core/json.ts";
 import { Conflict, type Fact, type Log, LogUnavailable } from "../store/log.ts";
-import { escapeToken, nameOf } from "../store/subjects.ts";
-
-export interface Timer {
-  readonly name: string;
-  readonly dueMs: number;
-  readonly data: Json;
-  /** The run that set it. */
-  readonly run: string;
-  readonly position: number;
-}
+import { escapeToken } from "../store/subjects.ts";
+import { type KeptTimers, openKeptTimers } from "./kept-timers.ts";
 
 export interface DeadLetter {
   readonly run: string;
@@ -47,11 +39,7 @@ export interface Keeping {
   allState(): Promise<{ readonly [key: string]: Json }>;
   step(run: string, name: string): Promise<{ value: Json } | undefined>;
   keepStep(run: string, name: string, value: Json): Promise<void>;
-  timers(): Promise<readonly Timer[]>;
-  /** In place of one of the same name. */
-  setTimer(timer: Omit<Timer, "position">): Promise<Timer>;
-  /** @param position only if it is this one */
-  endTimer(name: string, position?: number): Promise<void>;
+  readonly timers: KeptTimers;
   bury(letter: DeadLetter): Promise<void>;
   unbury(run: string): Promise<void>;
   dead(): Promise<readonly DeadLetter[]>;
@@ -61,7 +49,7 @@ export interface Keeping {
   forget(): Promise<void>;
 }
 
-const kinds = ["state", "step", "timer", "dead", "runs"] as const;
+const kinds = ["state", "step", "timer", "aside", "dead", "runs"] as const;
 type Kind = (typeof kinds)[number];
 
 /** A step of an event that comes again later than this is done again. */
@@ -70,7 +58,6 @@ const deadSeconds = 30 * 24 * 3600;
 const tombstoneSeconds = 3600;
 const roundsMax = 20;
 const stateKeysMax = 1_000;
-const timersMax = 1_000;
 const deadShownMax = 1_000;
 const gone = "null";
 
@@ -154,31 +141,7 @@ export function openKeeping(log: Log, domain: string, id: string): Keeping {
         if (!(error instanceof Conflict)) throw error;
       }
     },
-    async timers() {
-      return (await all("timer")).map(timerOf);
-    },
-    async setTimer(timer) {
-      const { name, ...rest } = timer;
-      const subject = subjectOf("timer", name);
-      const before = await log.last(subject);
-      const present = before && before.body !== gone ? timerOf(before) : undefined;
-      // The same run, once more: its time counts from the first.
-      if (present?.run === timer.run) return present;
-      if (present === undefined && (await all("timer")).length >= timersMax) {
-        throw new KeepsTooMuch(`An agent has ${timersMax} timers at most; cancel some.`);
-      }
-      return { ...timer, position: await put(subject, JSON.stringify(rest)) };
-    },
-    async endTimer(name, position) {
-      const subject = subjectOf("timer", name);
-      const fact = await log.last(subject);
-      if (fact === undefined || fact.body === gone) return;
-      if (position !== undefined && fact.position !== position) return;
-      const append = { subject, body: gone, expected: fact.position, keepSeconds: tombstoneSeconds };
-      await log.append([append]).catch((error) => {
-        if (!(error instanceof Conflict)) throw error;
-      });
-    },
+    timers: openKeptTimers({ log, of: id, prefix: prefixOf("timer"), asidePrefix: prefixOf("aside") }),
     bury: async (letter) =>
       void (await put(subjectOf("dead", hashOf(letter.run)), JSON.stringify(letter), deadSeconds)),
     async unbury(run) {
@@ -206,14 +169,6 @@ export function openKeeping(log: Log, domain: string, id: string): Keeping {
 interface Kept {
   readonly key: string;
   readonly value: Json;
-}
-
-function timerOf(fact: Fact): Timer {
-  return {
-    ...(JSON.parse(fact.body) as Omit<Timer, "name" | "position">),
-    name: nameOf(fact.subject),
-    position: fact.position,
-  };
 }
 
 function hashOf(text: string): string {

@@ -1,5 +1,6 @@
 // Running: one agent at work, as long as this broker holds the claim to it and its record stays as it is.
 // In: a claim, a record, its kind. Out: events handled in its thread, progress, runs. Never: progress past an event that has not ended, or a thread that takes the broker with it.
+import { setTimeout as delay } from "node:timers/promises";
 import { openDispatcher, type RunRecord } from "../../agents/dispatch.ts";
 import { type AgentEvent, eventOf } from "../../agents/events.ts";
 import type { Port, Run } from "../../agents/port.ts";
@@ -9,7 +10,7 @@ import { Refusal } from "../core/refusal.ts";
 import type { Watcher } from "../watch/watching.ts";
 import { type Claim, openSaving } from "../work/work.ts";
 import type { Kind } from "./catalog.ts";
-import type { Keeping, Timer } from "./keeping.ts";
+import type { Keeping } from "./keeping.ts";
 import { type Progress, progressJson } from "./progress.ts";
 import type { Record } from "./records.ts";
 import { openRing, type Ring } from "./ring.ts";
@@ -59,7 +60,7 @@ export interface ListenFrom {
 }
 
 export interface PortHooks {
-  readonly onTimer: (timer: Timer | { readonly name: string; readonly isCancelled: true }) => void;
+  readonly timers: Pick<Timers, "set" | "cancel">;
   readonly onLog: (
     run: Run,
     line: { readonly level: "debug" | "info" | "warn" | "error"; readonly text: string },
@@ -104,7 +105,7 @@ export async function run(
 
   const port = deps.openPort({
     signal,
-    onTimer: (timer) => ("isCancelled" in timer ? timers.cancel(timer.name) : timers.set(timer)),
+    timers: { set: (timer) => timers.set(timer), cancel: (name) => timers.cancel(name) },
     onLog: (one, { level, text }) => dispatcher.note(one.id, level, text),
   });
 
@@ -170,25 +171,28 @@ export async function run(
     },
     onRun(ended) {
       deps.onRun(ended.state);
-      const isOver = ended.state !== "failed" && ended.state !== "running";
-      const off = isOver ? seeOff(ended) : undefined;
-      // A timer that is shown as done does not fire again, whatever is killed next.
-      if (off && ended.event.type === "timer") void off.then(() => ring.note(ended));
-      else ring.note(ended);
+      if (ended.state === "failed" || ended.state === "running") ring.note(ended);
+      else {
+        const leaving = seeOff(ended).finally(() => left.delete(leaving));
+        left.add(leaving);
+      }
     },
     async onDead({ id, event, error = "", attempts }) {
       await keeping.bury({ run: id, event, error, attempts, atMs: now() });
     },
   });
 
+  /** Runs that have ended, until nothing of them is left to be remembered. */
+  const left = new Set<Promise<void>>();
+
   /** What came by no stream is remembered until its run has ended. */
-  async function seeOff({ id, event, state }: RunRecord<AgentEvent>): Promise<void> {
+  async function seeOff(ended: RunRecord<AgentEvent>): Promise<void> {
+    const { id, event, state } = ended;
     try {
-      if (event.type === "timer") {
-        const fired = firing.get(id);
-        firing.delete(id);
-        if (fired) await keeping.endTimer(fired.name, fired.position);
-      } else if (event.type === "started") {
+      // A timer that is shown as done does not fire again, whatever is killed next.
+      if (event.type === "timer") await endTimer(id);
+      ring.note(ended);
+      if (event.type === "started") {
         at.progress = { ...at.progress, turn: record.turn };
         saving.soon(0);
       }
@@ -202,13 +206,22 @@ export async function run(
     }
   }
 
-  const firing = new Map<string, Timer>();
+  /** Tried until it is kept or the session is over. */
+  async function endTimer(id: string): Promise<void> {
+    for (;;) {
+      try {
+        return await timers.end(id);
+      } catch (error) {
+        if (signal.aborted) throw error;
+        deps.onTrouble(`${record.id}: ${(error as Error).message}`);
+        await Promise.race([aborted(signal), delay(againMs, undefined, { ref: false })]);
+      }
+    }
+  }
+
   /** Accounts that the events are about which wait here. */
   const waitingOf = new Set<string>();
-  using timers: Timers = openTimers(now, (timer) => {
-    const { name, data, dueMs, position } = timer;
-    const id = `${record.id}-timer-${position}`;
-    firing.set(id, timer);
+  using timers: Timers = openTimers(keeping.timers, now, ({ id, name, data, dueMs }) => {
     dispatcher.offer({ type: "timer", id, node, name, data, dueMs, hops: 0, time: timestamp(now()) });
   });
 
@@ -240,7 +253,7 @@ export async function run(
   });
   try {
     await threadNow();
-    for (const timer of await keeping.timers()) timers.set(timer);
+    await timers.begin();
     for (const event of at.progress.replay) dispatcher.offer(event as AgentEvent);
     if (at.progress.turn !== record.turn) {
       const id = `${record.id}-started-${record.turn}`;
@@ -264,6 +277,8 @@ export async function run(
     watcher?.[Symbol.dispose]();
     watcher = undefined;
     await dispatcher.stop(over.signal.aborted ? 0 : graceMs);
+    // Its next session takes up nothing that has ended in this one.
+    await Promise.all(left);
     const there = await thread?.catch(() => undefined);
     there?.[Symbol.dispose]();
     // Its next session, here or elsewhere, goes on from here.

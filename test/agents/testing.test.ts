@@ -106,6 +106,26 @@ describe("an agent under test", () => {
     expect(test.dead).toMatchObject([{ type: "started" }]);
   });
 
+  it("sets a timer once for each call, however often the event is told", async () => {
+    const waker = defineAgent({
+      name: "waker",
+      version: "1.0.0",
+      permissions: ["write:woken"],
+      on: [started()],
+      async handle(event, ctx) {
+        if (event.type === "timer") await ctx.set("woken", true);
+        else await ctx.schedule("wake", "P1D");
+      },
+    });
+    const test = testAgent(waker);
+    await test.emit({ type: "started" });
+    await test.advance("23h");
+    await test.redeliver();
+    expect(test.effects).toHaveLength(1);
+    await test.advance("1h");
+    expect(test.node(test.self)).toEqual({ woken: true });
+  });
+
   it("sees an effect that a redelivery would double", async () => {
     const careless = defineAgent({
       name: "careless",

@@ -140,7 +140,7 @@ describe("what an agent outside hears", () => {
       body: { contentType: "text/plain", content: "hello" },
     });
     await alice.sets("for-sale", { item: "boat" });
-    await sink.has(3);
+    await sink.has(2);
     first.child.kill("SIGKILL");
     await first.ended;
 
@@ -220,6 +220,35 @@ describe("an agent outside that has bad luck", () => {
       await again.ended;
     }
     expect(sink.posted.map(({ body }) => body)).toEqual([`timer ${owner.address}/noter remind`]);
+  });
+
+  it("sets a timer once for each call, and loses no run whose timer has set itself anew", async () => {
+    await using sink = await openSink();
+    const body = `if (event.type === "started") {
+      await ctx.schedule("soon", 20);
+      const attempts = ((await ctx.state.get("attempts")) ?? 0) + 1;
+      await ctx.state.set("attempts", attempts);
+      if (attempts === 1) throw new Error("was that right?");
+      return await ctx.schedule("beat", 50);
+    }
+    if (event.name === "beat") {
+      await ctx.schedule("beat", 3_600_000);
+      if ((await ctx.get(ctx.owner, "go")) === undefined) await new Promise(() => {});
+    }`;
+    await using project = await openProject({ "noter.ts": noter("started()", '"read:*"', body) });
+    const owner = await world.registers("owner");
+    const first = runs(project, "noter.ts", owner, { sink: sink.url }, "--backoff", "100");
+    await first.prints(/(timer beat at[\s\S]*){2}/);
+    first.child.kill("SIGKILL");
+    await first.ended;
+    await owner.sets("go", true);
+    await using again = runs(project, "noter.ts", owner, { sink: sink.url });
+    await again.prints("listening");
+    await sink.has(2);
+    again.child.kill("SIGINT");
+    await again.ended;
+    const node = `${owner.address}/noter`;
+    expect(sink.posted.map(({ body }) => body)).toEqual([`timer ${node} soon`, `timer ${node} beat`]);
   });
 
   it("keeps what fails for good, tries it once more when it is told to, and repeats no step of it", async () => {

@@ -170,6 +170,21 @@ for (const stage of longStages) {
       expect((await alice.asks("GET", nodePath(agent.node))).status).toBe(404);
     });
 
+    it("set a timer once for each call, however often the run that makes it is told again", async () => {
+      const alice = await world.registers("alice");
+      const agent = await runs(alice, "doubts", {});
+      const state = async () => (await alice.asks("GET", `/v1/agents/${agent.id}/state`)).body.state;
+      const names = ["soon", "slow", "moved", "over"];
+      await until("all to have fired", async () => {
+        const seen = await state();
+        return names.every((name) => name in seen);
+      });
+      await alice.sets("travel", { city: "Oslo" });
+      await runs(alice, "echo", { of: alice.address });
+      await echoes(alice, "Oslo");
+      expect(await state()).toEqual({ attempts: 2, over: true, soon: 1, slow: 1, moved: 1 });
+    });
+
     it("that react to each other stop at the hop limit, and say so", async () => {
       const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
       const one = await runs(alice, "ping", { of: bob.address });

@@ -94,6 +94,23 @@ describe("an agent beside a broker that is killed", () => {
     await until("another agent to have heard", async () => (await alice.sees(alice, "echo")) !== undefined);
     expect((await state())?.fired).toEqual(before);
   });
+
+  it("tells the run of a timer again that had set itself anew when it was cut off", { timeout }, async () => {
+    const { program } = world;
+    const alice = await world.registers("alice");
+    const agent = await runs(alice, "renews", {});
+    const state = async () =>
+      (await alice.asks("GET", `/v1/agents/${agent.id}/state`)).body?.state as
+        | { readonly began?: Record<string, number>; readonly ended?: string }
+        | undefined;
+    await until("the timer to have set itself anew", async () => (await state())?.began !== undefined);
+    await program.kill();
+    await program.start();
+    await alice.sets("go", true);
+    await until("its run to end", async () => (await state())?.ended !== undefined, 30_000);
+    const { began = {}, ended } = (await state()) ?? {};
+    expect(began).toEqual({ [ended as string]: 2 });
+  });
 });
 
 /** Counts what it is told by the key of the step; what comes again after it was answered and the step was over was done twice. */
