@@ -1,11 +1,21 @@
 // Patterns over property names: `travel`, `profile.*`, `*`.
 // In: the text of a pattern. Out: a test on names. Never: a regular expression that a user wrote.
 import { Refusal } from "./refusal.ts";
+import { remembered } from "./remembered.ts";
 
 const patternPattern = /^(\*|[a-z0-9][a-z0-9.-]{0,126}|[a-z0-9][a-z0-9.-]{0,124}\.\*)$/;
 
 /** True for each name that one of the patterns selects; no patterns select every name. */
-export function matchNames(patterns: readonly string[]): (name: string) => boolean {
+export function matchNames(patterns: readonly string[]): NameTest {
+  return tests(patterns.join(","));
+}
+
+export type NameTest = (name: string) => boolean;
+
+/** Thousands of watches ask for the same. */
+const tests = remembered(1_000, (list: string) => testOf(list === "" ? [] : list.split(",")));
+
+function testOf(patterns: readonly string[]): NameTest {
   if (patterns.length === 0 || patterns.includes("*")) return () => true;
   const exact = new Set<string>();
   const prefixes: string[] = [];

@@ -1,5 +1,6 @@
 // /v1/events: what a caller watches, as Server-Sent Events (WHATWG HTML §9.2).
 // In: a request with targets and perhaps a cursor. Out: a stream of CloudEvents. Never: a second write while the socket is full; the session keeps the latest meanwhile.
+import type { IncomingMessage } from "node:http";
 import type { FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { type Delivery, toldEvent, type Watcher, type Watching } from "../watch/watching.ts";
@@ -96,6 +97,7 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams, l
       } as Record<string, string>);
       response.write(`retry: ${retryMs}\n\n`);
       keepAsOne(response);
+      forgetHead(request.raw);
       const heartbeat = setInterval(() => {
         if (!isFull) isFull = !response.write(": \n\n");
       }, heartbeatMs);
@@ -122,6 +124,12 @@ export function eventRoutes(app: FastifyInstance, { reader, watching, streams, l
 /** Node keeps the head of an answer as the pieces that it was built of, a kilobyte a stream; once it was read as one, as one. */
 function keepAsOne(response: object): void {
   Number((response as { _header?: string })._header);
+}
+
+/** What was asked for is known; nobody reads it again, and the token is nothing to keep. */
+function forgetHead(request: IncomingMessage): void {
+  request.rawHeaders = [];
+  request.headers = {};
 }
 
 function framed(deliveries: readonly Delivery[]): Buffer {

@@ -4,18 +4,23 @@ import { SparseMap } from "../core/sparse.ts";
 import type { Start } from "./history.ts";
 import type { Session } from "./session.ts";
 
+interface FloorsOwner {
+  /** All are live: whoever waits for that is told by nothing else. */
+  onTouched(): void;
+}
+
 export class Floors {
   readonly #session: Session;
-  readonly #onLifted: () => void;
+  readonly #owner: FloorsOwner;
   #isHeld = false;
   readonly #starts = new SparseMap<object, Start>();
   /** How many watches begin there: thousands that came together share one. */
   readonly #counts = new SparseMap<Start, number>();
 
-  /** @param session no delivery of which gets ahead of the lowest of them. @param onLifted all are live: whoever waits for that is told by nothing else */
-  constructor(session: Session, onLifted: () => void) {
+  /** @param session no delivery of which gets ahead of the lowest of them */
+  constructor(session: Session, owner: FloorsOwner) {
     this.#session = session;
-    this.#onLifted = onLifted;
+    this.#owner = owner;
   }
 
   /** @param why a watch, the inbox, or whatever else keeps the reader where it is */
@@ -48,7 +53,7 @@ export class Floors {
     this.#isHeld = lowest !== undefined;
     if (lowest) this.#session.hold(lowest.text);
     else this.#session.lift();
-    if (wasHeld && !this.#isHeld) this.#onLifted();
+    if (wasHeld && !this.#isHeld) this.#owner.onTouched();
   }
 }
 

@@ -27,6 +27,11 @@ export interface FollowingDeps {
   readonly now: () => number;
 }
 
+interface FollowingOwner {
+  /** Another watch has taken the place of the one with the same id. */
+  onMoved(watch: Watch): void;
+}
+
 /** A watch that is forwarded, or might be. */
 interface Wish {
   readonly target: Target;
@@ -73,17 +78,16 @@ export function hasShifted({ access, forwarding }: Asked, way: Way, since: numbe
 export class Following implements Disposable {
   readonly #stream: Stream;
   readonly #deps: FollowingDeps;
-  readonly #onMoved: (watch: Watch) => void;
+  readonly #owner: FollowingOwner;
   readonly #wishes = new SparseMap<Watch, Wish>();
   /** What is told once the stream has begun. */
   #early: (() => void)[] | undefined = [];
   #retry: NodeJS.Timeout | undefined;
 
-  /** @param onMoved another watch has taken the place of the one with the same id */
-  constructor(stream: Stream, deps: FollowingDeps, onMoved: (watch: Watch) => void) {
+  constructor(stream: Stream, deps: FollowingDeps, owner: FollowingOwner) {
     this.#stream = stream;
     this.#deps = deps;
-    this.#onMoved = onMoved;
+    this.#owner = owner;
   }
 
   /** Adds a watch of the node that the wished one leads to. Who left before it did so is told, and begins anew. */
@@ -208,7 +212,7 @@ export class Following implements Disposable {
     else this.#stream.reset();
     // Whom the owner grants nothing any more sees what it knew vanish, and hears no word of why; a reset tells by itself.
     if (route.isOpen && (known || !this.isAway(next))) this.#tell(next, target, route, at);
-    this.#onMoved(next);
+    this.#owner.onMoved(next);
   }
 
   /** Unless another watch of the same stream shows it as well. */

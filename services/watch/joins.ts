@@ -1,5 +1,5 @@
 // Joins: whatever of a stream is still to be brought in: watches that take their snapshots, an inbox that reads what waits.
-// In: those that wait their turn, and when there is room. Out: each one's attempt, a few at a time, again where the store did not answer. Never: the next one before the reader has taken what it was owed.
+// In: those that wait their turn, and when nothing waits for the reader. Out: each one's attempt, a few at a time, again where the store did not answer. Never: the next one before the reader has taken what it was owed.
 
 /** What takes its turn. */
 export interface Joining {
@@ -11,10 +11,11 @@ export interface Joining {
 }
 
 export interface JoinsOwner<T> {
-  readonly hasRoom: () => boolean;
-  readonly bring: (next: T, attempt: number) => Promise<void>;
-  /** There may be something to take. */
-  readonly onReady: () => void;
+  /** Of what waits for its reader. */
+  readonly waiting: number;
+  bring(next: T, attempt: number): Promise<void>;
+  /** Told when there may be something to take. */
+  readonly reader: { onReady(): void };
 }
 
 /** Brought in at a time by one stream. */
@@ -59,7 +60,7 @@ export class Joins<T extends Joining> implements Disposable {
   }
 
   pump(): void {
-    if (this.#ended || !this.#owner.hasRoom()) return;
+    if (this.#ended || this.#owner.waiting > 0) return;
     while (this.#joining < atOnce) {
       const next = this.#waiting.shift();
       if (next === undefined) return;
@@ -84,13 +85,13 @@ export class Joins<T extends Joining> implements Disposable {
     }
     this.#joining--;
     if (this.#joining === 0) this.#opened?.resolve();
-    if (!this.#ended && this.#isOpen) this.#owner.onReady();
+    if (!this.#ended && this.#isOpen) this.#owner.reader.onReady();
   }
 
   /** The store does not answer; it will. */
   #tryAgain(next: T): void {
     next.stage = "waiting";
     this.#waiting.push(next);
-    this.#retry = setTimeout(() => this.#owner.onReady(), retryDelayMs);
+    this.#retry = setTimeout(() => this.#owner.reader.onReady(), retryDelayMs);
   }
 }

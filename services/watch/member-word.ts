@@ -7,23 +7,25 @@ import type { OwnDeps } from "./own-deps.ts";
 import type { Stream } from "./stream.ts";
 import type { Word } from "./word.ts";
 
+interface Watching {
+  /** What the reader watches, and how. */
+  looks(): Iterable<readonly [group: string, look: Look]>;
+}
+
 export class MemberWord {
   readonly #stream: Stream;
   readonly #word: Word;
+  readonly #watching: Watching;
+  readonly #hearsGroups: boolean;
   readonly #deps: OwnDeps;
-  readonly #looks: () => Iterable<readonly [group: string, look: Look]>;
 
-  /** @param looks what the reader watches, and how */
-  constructor(
-    stream: Stream,
-    word: Word,
-    deps: OwnDeps,
-    looks: () => Iterable<readonly [group: string, look: Look]>,
-  ) {
+  /** @param hearsGroups whether the reader is told of groups that are its own, or that it is in */
+  constructor(stream: Stream, word: Word, watching: Watching, hearsGroups: boolean, deps: OwnDeps) {
     this.#stream = stream;
     this.#word = word;
+    this.#watching = watching;
+    this.#hearsGroups = hearsGroups;
     this.#deps = deps;
-    this.#looks = looks;
   }
 
   /** What concerned its own groups, and itself, while it was away. */
@@ -40,9 +42,9 @@ export class MemberWord {
 
   tell(turns: readonly MemberTurn[], when: "live" | "snapshot"): void {
     if (turns.length === 0) return;
-    const { hearsGroups, access } = this.#deps;
-    const caller = hearsGroups ? this.#stream.caller : undefined;
-    const looks = Map.groupBy(this.#looks(), ([group]) => group);
+    const { access } = this.#deps;
+    const caller = this.#hearsGroups ? this.#stream.caller : undefined;
+    const looks = Map.groupBy(this.#watching.looks(), ([group]) => group);
     for (const turn of turns) {
       const watching = (looks.get(turn.group) ?? []).map(([, look]) => look);
       if (isTold(turn, caller, watching, access)) this.#word.ofMember(turn, when);

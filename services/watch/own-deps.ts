@@ -6,7 +6,6 @@ import type { Principal } from "../core/principal.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Access } from "../property/properties.ts";
 import type { Acquaintance } from "./acquaintance.ts";
-import type { Following } from "./following.ts";
 import type { FoundDeps } from "./found.ts";
 import type { Standing } from "./standing.ts";
 import type { Subscription } from "./subscription-facts.ts";
@@ -23,8 +22,11 @@ export interface OwnDeps {
   readonly epoch: string;
   /** Of these names the ones that the watcher's own node holds, with their values. */
   readonly own: (who: Principal, names: readonly string[]) => Promise<ReadonlyMap<string, Json>>;
-  readonly following: Pick<Following, "begin" | "isAway" | "wished">;
   readonly acquaintance: Acquaintance;
+}
+
+/** What of its caller's a stream carries. */
+export interface OwnReach {
   /** Just this one, and nothing else that is the caller's (watchers, groups); without it all that no webhook delivers. */
   readonly only?: string | undefined;
   /** Whether the caller hears who watches it. */

@@ -11,14 +11,14 @@ import { type Look, nothingDisclosed } from "../property/properties.ts";
 import type { Fact } from "../store/log.ts";
 import { nameOf } from "../store/subjects.ts";
 import type { Change } from "./change.ts";
-import { wayOf } from "./following.ts";
+import { type Following, wayOf } from "./following.ts";
 import { Found } from "./found.ts";
 import { asDecided, Gathering } from "./gathering.ts";
 import type { Start } from "./history.ts";
 import { disclosing, isCarried, type Kept, keptFrom, startOf, targetOf } from "./kept.ts";
 import { MemberWord } from "./member-word.ts";
 import { Newest } from "./newest.ts";
-import type { OwnDeps } from "./own-deps.ts";
+import type { OwnDeps, OwnReach } from "./own-deps.ts";
 import { type State, selected } from "./standing.ts";
 import type { Stream } from "./stream.ts";
 import { type Ended, endOf, type Subscription, subscriptionOf } from "./subscription-facts.ts";
@@ -30,6 +30,8 @@ import { Word } from "./word.ts";
 export class Own {
   readonly #stream: Stream;
   readonly #start: Start;
+  readonly #following: Pick<Following, "begin" | "isAway" | "wished">;
+  readonly #reach: OwnReach;
   readonly #deps: OwnDeps;
   readonly #kept = new SparseMap<string, Kept>();
   /** The newest fact of each subscription that was seen; while the stream begins, of whatever the feed may bring again. */
@@ -40,24 +42,22 @@ export class Own {
   readonly #taking: TakingUp;
   readonly members: MemberWord;
 
-  constructor(stream: Stream, start: Start, deps: OwnDeps) {
+  constructor(stream: Stream, start: Start, following: Following, reach: OwnReach, deps: OwnDeps) {
     this.#stream = stream;
     this.#start = start;
+    this.#following = following;
+    this.#reach = reach;
     this.#deps = deps;
     this.#word = new Word(stream, start, deps);
     this.#taking = new TakingUp(stream);
-    this.members = new MemberWord(stream, this.#word, deps, () => this.#looks());
+    this.members = new MemberWord(stream, this.#word, this, reach.hearsGroups, deps);
     this.#found = new Found(stream, this.#kept, deps);
   }
 
   /** One that the caller keeps, as it stands when the stream begins. */
   async begin(subscription: Subscription): Promise<void> {
-    const { id, position } = subscription;
-    if (
-      !isCarried(id, subscription, this.#stream.caller, this.#deps.only) ||
-      !this.#newest.isNews(id, position)
-    )
-      return;
+    const isMine = isCarried(subscription.id, subscription, this.#stream.caller, this.#reach.only);
+    if (!isMine || !this.#newest.isNews(subscription.id, subscription.position)) return;
     const start = startOf(subscription, this.#start, this.#stream.start);
     await this.#keep(keptFrom(subscription, start));
   }
@@ -74,7 +74,9 @@ export class Own {
   }
 
   /** The reader has been told to forget what it knew. */
-  onReset = (): void => void this.#found.again().catch(() => undefined);
+  onReset(): void {
+    this.#found.again().catch(() => undefined);
+  }
 
   /** What the feed brings about one that the caller keeps. */
   take(fact: Fact): void {
@@ -87,7 +89,7 @@ export class Own {
     const id = nameOf(fact.subject);
     const next = subscriptionOf(fact);
     const present = this.#kept.get(id);
-    const isMine = present || isCarried(id, next, this.#stream.caller, this.#deps.only);
+    const isMine = present || isCarried(id, next, this.#stream.caller, this.#reach.only);
     if (!isMine || !this.#newest.isNews(id, fact.position)) return;
     if (next === undefined) {
       // It may have ended before the stream came to know it.
@@ -131,15 +133,14 @@ export class Own {
     const kept = this.#kept.get(id);
     if (kept === undefined || kept.stored) return false;
     this.#unwatch(kept);
-    this.#kept.delete(id);
-    return true;
+    return this.#kept.delete(id);
   }
 
   /** Somebody registered with this e-mail address. */
   registered(email: string, address: Address): void {
     for (const kept of this.#kept.values()) {
       if (!("email" in kept.wish.whom) || kept.wish.whom.email !== email) continue;
-      if (kept.watch && this.#deps.following.wished(kept.watch).node.text === address.text) continue;
+      if (kept.watch && this.#following.wished(kept.watch).node.text === address.text) continue;
       // The address has changed hands.
       this.#unwatch(kept);
       this.#word.ofSubscription(kept.id, kept.wish.target, "active");
@@ -156,7 +157,7 @@ export class Own {
     const kept = this.#keptOf(watch);
     if (kept === undefined || change.address.text !== watch.target.node.text) return;
     // Where it has followed to somebody who is no more, it goes back.
-    if (this.#deps.following.isAway(watch)) return;
+    if (this.#following.isAway(watch)) return;
     const state = change.isThere ? "active" : "pending";
     this.#word.ofSubscription(kept.id, kept.wish.target, state, undefined, String(change.revision));
   }
@@ -167,7 +168,7 @@ export class Own {
     const kept = this.#keptOf(watch);
     if (kept === undefined) return;
     if (this.#isStanding(kept, watch.target.node, "blocked")) {
-      if (!this.#deps.following.isAway(watch)) this.#end(kept, "blocked");
+      if (!this.#following.isAway(watch)) this.#end(kept, "blocked");
       return;
     }
     kept.gathering?.decided(position);
@@ -199,15 +200,14 @@ export class Own {
   }
 
   #isStanding(kept: Kept, node: Address, as: Verdict["is"], decisions?: Decisions): boolean {
-    const look = this.#lookOf(kept.wish);
-    return selected(kept.wish).some(
-      (name) => this.#deps.access.judge(look, node, name, "watch", decisions).is === as,
-    );
+    const [look, { access }] = [this.#lookOf(kept.wish), this.#deps];
+    return selected(kept.wish).some((name) => access.judge(look, node, name, "watch", decisions).is === as);
   }
 
-  #looks() {
-    const watching = [...this.#kept.values()].filter(({ watch }) => watch);
-    return watching.map((kept) => [kept.watch?.target.node.text ?? "", this.#lookOf(kept.wish)] as const);
+  /** What its reader watches, and how. */
+  *looks(): Iterable<readonly [node: string, look: Look]> {
+    for (const { watch, wish } of this.#kept.values())
+      if (watch) yield [watch.target.node.text, this.#lookOf(wish)];
   }
 
   #lookOf({ disclosed = nothingDisclosed }: Pick<WatchWish, "disclosed">): Look {
@@ -237,7 +237,7 @@ export class Own {
 
   /** Who wants to know, also while the owner was away. */
   tellOfWatcher(fact: Fact): void {
-    if (!this.#deps.hearsWatchers || !this.#newest.isNews(fact.subject, fact.position)) return;
+    if (!this.#reach.hearsWatchers || !this.#newest.isNews(fact.subject, fact.position)) return;
     if (this.#hasBegun) this.#newest.forget(fact.subject);
     this.#word.ofWatcher(fact);
   }
@@ -261,10 +261,9 @@ export class Own {
     const { id, stored, wish } = kept;
     if (this.#isStanding(kept, node, "blocked")) return this.#end(kept, "blocked");
     const target = targetOf(kept, node);
-    const { acquaintance, following } = this.#deps;
-    return after(acquaintance.startOf(wayOf(this.#stream, target), start), (left) => {
+    return after(this.#deps.acquaintance.startOf(wayOf(this.#stream, target), start), (left) => {
       const from = (): Start => asDecided({ id, look: this.#lookOf(wish), target }, left, this.#deps);
-      return after(following.begin({ target, start: from, since: left.position, id }), (watch) => {
+      return after(this.#following.begin({ target, start: from, since: left.position, id }), (watch) => {
         const present = this.#kept.get(id);
         if (present === undefined || present.watch || present.stored?.since !== stored?.since)
           return this.#stream.drop(watch);

@@ -2,8 +2,7 @@
 // In: a watch that joins, what the log shows of its target. Out: deliveries in its stream. Never: a first value before the owner's notice.
 import type { Change } from "./change.ts";
 import { type JoinDeps, join } from "./joining.ts";
-import type { Share } from "./shares.ts";
-import type { StreamDeps } from "./stream-options.ts";
+import type { StreamDeps, StreamOptions } from "./stream-options.ts";
 import type { Teller } from "./teller.ts";
 import type { Watch } from "./watch.ts";
 
@@ -13,8 +12,7 @@ export async function present(
   attempt: number,
   teller: Teller,
   deps: JoinDeps & Pick<StreamDeps, "doorkeeper">,
-  share: Pick<Share, "rest">,
-  onNode: ((watch: Watch, change: Change) => void) | undefined,
+  reader: Pick<StreamOptions, "share" | "onNode">,
 ): Promise<boolean> {
   const joined = await join(watch, deps);
   // Where nobody is yet, nobody can be told of it.
@@ -24,13 +22,13 @@ export async function present(
   if (!watch.isAt(attempt)) return false;
   const hidden: Change[] = [];
   for (const change of joined.changes) {
-    const resting = watch.target.filter && share.rest();
+    const resting = watch.target.filter && reader.share.rest();
     if (resting) await resting;
     const owed = watch.owes(change);
     // Its filter took too long: it would take as long for each of the others.
     if (!watch.isAt(attempt)) return false;
     if (owed === undefined) continue;
-    if (change.name === "") onNode?.(watch, change);
+    if (change.name === "") reader.onNode?.(watch, change);
     if (owed === "removal") hidden.push(change);
     else teller.present(change, owed);
   }

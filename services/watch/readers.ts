@@ -8,8 +8,10 @@ import type { Own } from "./own.ts";
 import { nodeKey } from "./target.ts";
 
 export interface Readers extends Disposable {
-  /** @param account whose subscriptions it carries. @returns what ends it; may be called twice */
-  add(own: Own, account: Address | undefined): () => void;
+  /** @param account whose subscriptions it carries */
+  add(own: Own, account: Address | undefined): void;
+  /** May be said twice, and of one that was added without an account. */
+  remove(own: Own, account: Address | undefined): void;
   /** Somebody registered with this e-mail address. */
   registered(email: string, address: Address): void;
 }
@@ -24,35 +26,34 @@ export function openReaders(
     for (const own of all) own.onMember(turn);
   });
 
-  /** From now on the stream hears what becomes of its caller's subscriptions. */
-  function join(account: Address, own: Own): () => void {
-    const key = nodeKey(subjectOf(rootOf(account), "node"));
-    const beside = byAccount.get(key) ?? new Set();
-    beside.add(own);
-    byAccount.set(key, beside);
-    subscribers.set(key, (fact) => {
-      for (const one of beside) one.take(fact);
-    });
-    return () => {
-      // Others may have come to its place meanwhile.
-      if (!beside.delete(own) || beside.size > 0) return;
-      byAccount.delete(key);
-      subscribers.delete(key);
-    };
-  }
-
   return {
     add(own, account) {
-      const leave = account ? join(account, own) : () => undefined;
       all.add(own);
-      return () => {
-        leave();
-        all.delete(own);
-      };
+      if (account === undefined) return;
+      const key = keyOf(account);
+      const beside = byAccount.get(key) ?? new Set();
+      beside.add(own);
+      byAccount.set(key, beside);
+      subscribers.set(key, (fact) => {
+        for (const one of beside) one.take(fact);
+      });
+    },
+    remove(own, account) {
+      all.delete(own);
+      if (account === undefined) return;
+      const key = keyOf(account);
+      const beside = byAccount.get(key);
+      if (!beside?.delete(own) || beside.size > 0) return;
+      byAccount.delete(key);
+      subscribers.delete(key);
     },
     registered(email, address) {
       for (const one of all) one.registered(email, address);
     },
     [Symbol.dispose]: () => joining[Symbol.dispose](),
   };
+}
+
+function keyOf(account: Address): string {
+  return nodeKey(subjectOf(rootOf(account), "node"));
 }

@@ -50,11 +50,16 @@ export interface Tally {
   sent: number;
 }
 
+export interface SessionOwner {
+  /** More waits than may. */
+  reset(): void;
+}
+
 /** Characters that may wait for one reader, besides the part of a snapshot that it is being sent. */
 export const queuedMax = 1024 * 1024;
 
 export class Session {
-  readonly #onOverflow: () => void;
+  readonly #owner: SessionOwner;
   readonly #tally: Tally;
   readonly #queue = new SparseMap<string, Delivery>();
   #queued = 0;
@@ -65,9 +70,9 @@ export class Session {
   #last: string;
 
   /** @param start where the reader resumes until it has been told anything */
-  constructor(start: string, onOverflow: () => void, tally: Tally) {
+  constructor(start: string, owner: SessionOwner, tally: Tally) {
     this.#last = start;
-    this.#onOverflow = onOverflow;
+    this.#owner = owner;
     this.#tally = tally;
   }
 
@@ -80,7 +85,7 @@ export class Session {
     // Two watches of one stream may both be owed it.
     if (older?.shared.position === shared.position) return;
     this.#put(key, shared, missed + (older === undefined ? 0 : older.skipped + 1));
-    if (this.#queued - this.#excused > queuedMax) this.#onOverflow();
+    if (this.#queued - this.#excused > queuedMax) this.#owner.reset();
   }
 
   /** Owes the reader a part of a snapshot; the reader is not blamed for its size. */

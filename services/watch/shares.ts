@@ -69,28 +69,40 @@ export function openShares(
     return tookMs;
   }
 
-  return (reader) => ({
-    ask(filter, scope) {
+  class OneShare implements Share {
+    readonly #reader: string;
+
+    constructor(reader: string) {
+      this.#reader = reader;
+    }
+
+    ask(filter: Filter, scope: Omit<FilterScope, "now">): FilterAnswer | "later" {
       const part = dear.has(filter) ? parts.ofDear : parts.ofAll;
       let answer: FilterAnswer = "too-slow";
-      if (used(reader) >= part) return answer;
-      if (usedOfTurn(reader) >= parts.ofAll) return "later";
-      const tookMs = spend(reader, () => {
+      if (used(this.#reader) >= part) return answer;
+      if (usedOfTurn(this.#reader) >= parts.ofAll) return "later";
+      const tookMs = spend(this.#reader, () => {
         answer = filter.test({ ...scope, now: now() });
       });
       if (tookMs > dearMs) dear.add(filter);
       return answer;
-    },
-    rest: () => (usedOfTurn(reader) < parts.ofDear ? undefined : nextTurn()),
-    async ready(filter) {
+    }
+
+    rest(): Soon<void> {
+      return usedOfTurn(this.#reader) < parts.ofDear ? undefined : nextTurn();
+    }
+
+    async ready(filter: Filter | undefined): Promise<void> {
       if (filter === undefined) return;
       for (;;) {
-        const over = used(reader) - parts.ofComing;
+        const over = used(this.#reader) - parts.ofComing;
         if (over > 0) await delay(over * windowMs, undefined, { ref: false });
-        else if (usedOfTurn(reader) >= parts.ofComing) await nextTurn();
+        else if (usedOfTurn(this.#reader) >= parts.ofComing) await nextTurn();
         else break;
       }
-      spend(reader, () => filter.prepare());
-    },
-  });
+      spend(this.#reader, () => filter.prepare());
+    }
+  }
+
+  return (reader) => new OneShare(reader);
 }

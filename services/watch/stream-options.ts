@@ -34,15 +34,15 @@ export interface StreamOptions {
   /** What its reader was told is its no more: whatever of it is still on its way must not be for long. */
   readonly onTakenBack?: (() => void) | undefined;
   /** There may be, once the run of facts is through. */
-  readonly onTouched: () => void;
+  onTouched(): void;
   /** What the watched node or the watch itself became: for whoever keeps subscriptions. */
-  readonly onNode?: ((watch: Watch, change: Change) => void) | undefined;
+  onNode?(watch: Watch, change: Change): void;
   /** Its reader has been told to forget what it knew. */
-  readonly onReset?: (() => void) | undefined;
-  readonly onStopped?: ((watch: Watch) => void) | undefined;
+  onReset?(): void;
+  onStopped?(watch: Watch): void;
   /** The owner of the watched node has decided anew. */
-  readonly onTurned?: ((watch: Watch, turn: Turn) => void) | undefined;
+  onTurned?(watch: Watch, turn: Turn): void;
   /** The watched node is forwarded elsewhere, or no more: for whoever lets watches follow. */
-  readonly onForwarded?: ((watch: Watch, turn: ForwardTurn) => void) | undefined;
-  readonly onDropped?: ((watch: Watch) => void) | undefined;
+  onForwarded?(watch: Watch, turn: ForwardTurn): void;
+  onDropped?(watch: Watch): void;
 }

@@ -13,7 +13,7 @@ import { Floors } from "./floors.ts";
 import type { Start } from "./history.ts";
 import type { Arrival } from "./hub.ts";
 import { Inbox, type InboxOwner } from "./inbox.ts";
-import { Joins } from "./joins.ts";
+import { Joins, type JoinsOwner } from "./joins.ts";
 import { present } from "./presenting.ts";
 import { shownByNone } from "./removals.ts";
 import { type Delivery, queuedMax, Session, stillTold } from "./session.ts";
@@ -22,13 +22,13 @@ import type { Target } from "./target.ts";
 import { Teller } from "./teller.ts";
 import { type Turned, Watch, type WatchOwner } from "./watch.ts";
 
-export class Stream implements WatchOwner, InboxOwner, Disposable {
+export class Stream implements WatchOwner, InboxOwner, JoinsOwner<Watch | Inbox>, Disposable {
   takes = 0;
   readonly caller: Caller;
   readonly via: string;
   readonly access: WatchOwner["access"];
   readonly #deps: StreamDeps;
-  readonly #options: StreamOptions;
+  readonly reader: StreamOptions;
   readonly #session: Session;
   readonly #teller: Teller;
   readonly #watches = new Set<Watch>();
@@ -43,25 +43,20 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   #hasBegun = false;
   #ended = false;
 
-  constructor(deps: StreamDeps, options: StreamOptions) {
+  constructor(deps: StreamDeps, reader: StreamOptions) {
+    const { caller, via, start } = reader;
     this.#deps = deps;
-    this.#options = options;
-    this.caller = options.caller;
-    this.via = options.via;
+    this.reader = reader;
+    this.caller = caller;
+    this.via = via;
     this.access = deps.access;
-    this.#session = new Session(options.start.text, () => this.reset(), deps.tally);
-    const reader = options.caller?.address.text ?? "anonymous";
-    this.floors = new Floors(this.#session, options.onTouched);
-    this.#teller = new Teller(this.#session, deps, reader, options.start.position ?? 0);
-    this.#joins = new Joins({
-      hasRoom: () => this.#session.isEmpty,
-      bring: (next, attempt) =>
-        next instanceof Inbox ? this.#collect(next, attempt) : this.#join(next, attempt),
-      onReady: options.onReady,
-    });
-    this.floors.set(this, options.start);
+    this.#session = new Session(start.text, this, deps.tally);
+    this.floors = new Floors(this.#session, reader);
+    this.#teller = new Teller(this.#session, deps, caller, start.position ?? 0);
+    this.#joins = new Joins(this);
+    this.floors.set(this, start);
     this.floors.hold();
-    if (options.start.isLost) this.#teller.ofStream("reset");
+    if (start.isLost) this.#teller.ofStream("reset");
   }
 
   /** Begins with what was added so far. Resolves when the first snapshots are in. @throws LogUnavailable */
@@ -89,11 +84,11 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.#deps.hub.add(watch);
     this.floors.set(watch, start);
     this.#joins.push(watch);
-    if (start.isLost && !this.#options.start.isLost) this.#tellOfStream("reset", watch);
+    if (start.isLost && !this.reader.start.isLost) this.#tellOfStream("reset", watch);
     if (!this.#hasBegun) return watch;
     if (place !== "late") this.#coming.add(watch, place);
     this.floors.hold();
-    this.#options.onReady();
+    this.reader.onReady();
     return watch;
   }
 
@@ -127,7 +122,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   announce(...[event, position, when, mayTell]: Parameters<Teller["announce"]>): void {
     if (this.#ended) return;
     this.#teller.announce(event, position, when, mayTell);
-    this.#options.onTouched();
+    this.reader.onTouched();
   }
 
   /** Tells the reader how far it has come, unless it knows or is still on its way there. */
@@ -159,10 +154,10 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
 
   tell(watch: Watch, { change, shared }: Arrival, missed: number): void {
     const isNode = change.name === "";
-    if (isNode) this.#options.onNode?.(watch, change);
+    if (isNode) this.reader.onNode?.(watch, change);
     if (isNode && !change.isThere) return;
     this.#session.offer(change.subject, shared(), missed);
-    this.#options.onTouched();
+    this.reader.onTouched();
     // Whoever came just now hears who waited for it before anything of it is told.
     if (isNode) this.#joinAgain(watch, change.position, change.position);
   }
@@ -179,11 +174,11 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
       this.floors.hold();
     }
     this.#teller.message(message, when);
-    this.#options.onTouched();
+    this.reader.onTouched();
   }
 
   stopped(watch: Watch): void {
-    this.#options.onStopped?.(watch);
+    this.reader.onStopped?.(watch);
     this.drop(watch);
   }
 
@@ -191,7 +186,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     // Whoever takes a snapshot anew may still be on its way to what it was told before.
     if (watch.stage !== "live") this.recall();
     this.takeBack(shownByNone(lost, this.#watches), position);
-    if (turn) this.#options.onTurned?.(watch, turn);
+    if (turn) this.reader.onTurned?.(watch, turn);
     if (!this.#watches.has(watch)) return;
     if (watch.stage !== "live") {
       // What its reader knew from before may be hidden now; a block alone is seen to when the snapshot is in.
@@ -205,13 +200,20 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     if (lost.size === 0) return;
     this.recall();
     this.#teller.takeBack(lost, position);
-    this.#options.onTouched();
+    this.reader.onTouched();
   }
 
-  behind = (one: Watch | Inbox, position: number): void => this.#joinAgain(one, position, position - 1);
-  recall = (): void => this.#options.onTakenBack?.();
-  ask: WatchOwner["ask"] = (filter, scope) => this.#options.share.ask(filter, scope);
-  forwarded: WatchOwner["forwarded"] = (...told) => this.#options.onForwarded?.(...told);
+  behind(one: Watch | Inbox, position: number): void {
+    this.#joinAgain(one, position, position - 1);
+  }
+
+  recall(): void {
+    this.reader.onTakenBack?.();
+  }
+
+  async bring(next: Watch | Inbox, attempt: number): Promise<void> {
+    await (next instanceof Inbox ? this.#collect(next, attempt) : this.#join(next, attempt));
+  }
 
   [Symbol.dispose](): void {
     this.#ended = true;
@@ -225,7 +227,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     watch.stage = "ended";
     this.#deps.hub.remove(watch);
     this.#deps.doorkeeper.leave(watch);
-    this.#options.onDropped?.(watch);
+    this.reader.onDropped?.(watch);
   }
 
   async #collect(inbox: Inbox, attempt: number): Promise<void> {
@@ -238,9 +240,8 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
   }
 
   async #join(watch: Watch, attempt: number): Promise<void> {
-    const { share, onNode } = this.#options;
-    await share.ready(watch.target.filter);
-    if (!(await present(watch, attempt, this.#teller, this.#deps, share, onNode))) return;
+    await this.reader.share.ready(watch.target.filter);
+    if (!(await present(watch, attempt, this.#teller, this.#deps, this.reader))) return;
     // What came meanwhile may have made it begin anew: then it is not there yet.
     if (watch.isWaiting) this.#again.delete(watch);
     else this.#joined(watch, true);
@@ -257,7 +258,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     this.floors.set(watch, start);
     this.#joins.push(watch);
     this.floors.hold();
-    this.#options.onReady();
+    this.reader.onReady();
   }
 
   #joined(watch: Watch | Inbox, isThere: boolean): void {
@@ -284,7 +285,7 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
     }
     this.floors.hold();
     this.#tellOfStream("reset");
-    this.#options.onReset?.();
+    this.reader.onReset?.();
   }
 
   #all(): readonly (Watch | Inbox)[] {
@@ -293,6 +294,6 @@ export class Stream implements WatchOwner, InboxOwner, Disposable {
 
   #tellOfStream(kind: "live" | "reset" | "bookmark", watch?: Watch | Inbox): void {
     this.#teller.ofStream(kind, watch);
-    this.#options.onTouched();
+    this.reader.onTouched();
   }
 }

@@ -2,6 +2,7 @@
 // In: changes, losses, events of the stream itself. Out: deliveries in the session, each with its cursor. Never: a decision about what is owed.
 import { randomBytes } from "node:crypto";
 import { streamEvent, type TidingsEvent } from "../core/event.ts";
+import type { Caller } from "../core/principal.ts";
 import type { Arrived, Messages } from "../messages/messages.ts";
 import { type Change, share } from "./change.ts";
 import type { History } from "./history.ts";
@@ -30,10 +31,10 @@ export class Teller {
   readonly #from: number;
   #announced = 0;
 
-  constructor(session: Session, deps: TellerDeps, reader: string, from: number) {
+  constructor(session: Session, deps: TellerDeps, caller: Caller, from: number) {
     this.#session = session;
     this.#deps = deps;
-    this.#reader = reader;
+    this.#reader = caller?.address.text ?? "anonymous";
     this.#from = from;
   }
 

@@ -25,8 +25,7 @@ export interface WatchOwner {
   readonly access: Pick<Access, "hiddenSince" | "hasChanged" | "hasLifted" | "hasGrown" | "audience">;
   /** How often its reader has taken all that it was owed. */
   readonly takes: number;
-  /** What a filter says, if its reader's share of time is not used up. */
-  readonly ask: Share["ask"];
+  readonly reader: WatchReader;
   /** @param missed revisions before this one that the feed never showed: the log keeps the last of a property alone */
   tell(watch: Watch, arrival: Arrival, missed: number): void;
   /** The watch's filter took too long, or all of its reader's together. */
@@ -35,7 +34,14 @@ export interface WatchOwner {
   behind(watch: Watch, position: number): void;
   /** @param turn of its target's owner, where it was one */
   turned(watch: Watch, turned: Turned, turn?: Turn): void;
-  forwarded(watch: Watch, turn: ForwardTurn): void;
+}
+
+/** Whoever reads what a watch brings. */
+interface WatchReader {
+  /** Of the time of all filters, its own. */
+  readonly share: Pick<Share, "ask">;
+  /** The watched node is forwarded elsewhere, or no more. */
+  onForwarded?(watch: Watch, turn: ForwardTurn): void;
 }
 
 /** What a decision of its owner, or a type that became more or less open, does to a watch. */
@@ -114,7 +120,7 @@ export class Watch implements Listening {
   }
 
   forwarded(turn: ForwardTurn): void {
-    this.#owner.forwarded(this, turn);
+    this.#owner.reader.onForwarded?.(this, turn);
   }
 
   /** Revisions of the properties that its reader knows, by subject; undefined where it may know more than was told here. */
@@ -225,7 +231,7 @@ export class Watch implements Listening {
     const { address, name, value } = change;
     const { filter } = this.target;
     if (filter === undefined || name === "") return true;
-    const answer = this.#owner.ask(filter, { node: address.text, name, value, previous });
+    const answer = this.#owner.reader.share.ask(filter, { node: address.text, name, value, previous });
     if (answer === "too-slow") this.#owner.stopped(this);
     if (answer === "later") this.#owner.behind(this, change.position);
     else if (answer !== "yes") this.#knowledge.pass(change);

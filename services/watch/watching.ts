@@ -4,7 +4,7 @@ import { type Address, rootOf } from "../core/address.ts";
 import type { Cursor } from "../core/cursor.ts";
 import { allows, type Right } from "../core/principal.ts";
 import type { Soon } from "../core/soon.ts";
-import type { Forwarding, ForwardTurn } from "../forward/forwarding.ts";
+import type { Forwarding } from "../forward/forwarding.ts";
 import type { Members } from "../groups/groups.ts";
 import type { Messages } from "../messages/messages.ts";
 import type { Book } from "../policy/policies.ts";
@@ -15,20 +15,18 @@ import { factsOfNode } from "../store/subjects.ts";
 import { openAcquaintance } from "./acquaintance.ts";
 import type { Doorkeeper } from "./doorkeeper.ts";
 import type { OpenStream } from "./explain.ts";
-import { Following, hasShifted, type Way, wayOf } from "./following.ts";
+import { hasShifted, type Way, wayOf } from "./following.ts";
 import { type History, type Start, startOfSome } from "./history.ts";
 import { openHub } from "./hub.ts";
 import type { Notices } from "./notices.ts";
-import { Own } from "./own.ts";
 import type { OwnDeps } from "./own-deps.ts";
 import { openReaders } from "./readers.ts";
+import { Reading, type ReadingDeps } from "./reading.ts";
 import type { Tally } from "./session.ts";
 import { openShares, type Share } from "./shares.ts";
-import { Stream } from "./stream.ts";
 import type { StreamRequest, Watcher } from "./stream-request.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 import { single, type Target } from "./target.ts";
-import type { Watch } from "./watch.ts";
 
 export type { Attempt, Deliveries } from "./deliveries.ts";
 export { openDoorkeeper } from "./doorkeeper.ts";
@@ -102,8 +100,8 @@ export function openWatching(deps: WatchDeps): Watching {
     messages,
     audience,
   });
-  const ready = new Map<Stream, () => void>();
-  const touched = new Set<Stream>();
+  const ready = new Set<Reading>();
+  const touched = new Set<Reading>();
   const acquaintance = openAcquaintance(deps);
   const readers = openReaders(hub, deps.members);
   const share = openShares(now);
@@ -112,39 +110,59 @@ export function openWatching(deps: WatchDeps): Watching {
   function flush(): void {
     const all = [...touched];
     touched.clear();
-    for (const stream of all) ready.get(stream)?.();
-  }
-
-  function touch(stream: Stream): void {
-    if (touched.size === 0) queueMicrotask(flush);
-    touched.add(stream);
+    for (const reading of all) if (ready.has(reading)) reading.onReady();
   }
 
   const bookmarks = setInterval(() => {
-    for (const stream of ready.keys()) stream.bookmark();
+    for (const { stream } of ready) stream.bookmark();
   }, bookmarkMs);
   bookmarks.unref();
 
   const tally: Tally = { offered: 0, conflated: 0, sent: 0 };
-  const streamDeps = {
-    tally,
-    onSent: deps.onSent ?? (() => undefined),
-    epoch,
-    log,
-    hub,
-    history,
-    settle: deps.settle,
-    now,
-    audience,
-    access,
-    doorkeeper,
-    known: follower.known,
-    messages,
-    caughtUp: follower.caughtUp,
+  const readingDeps: ReadingDeps = {
+    stream: {
+      tally,
+      onSent: deps.onSent ?? (() => undefined),
+      epoch,
+      log,
+      hub,
+      history,
+      settle: deps.settle,
+      now,
+      audience,
+      access,
+      doorkeeper,
+      known: follower.known,
+      messages,
+      caughtUp: follower.caughtUp,
+    },
+    following: { epoch, forwarding, hub, history, doorkeeper, now },
+    own: {
+      now,
+      access,
+      whoHas: deps.whoHas,
+      standing: deps.standing,
+      epoch,
+      members: deps.members,
+      foundBy: async (account) => (await log.snapshot([factsOfNode(rootOf(account), "match")])).facts,
+      own: deps.own,
+      end: subscriptions.end,
+      acquaintance,
+    },
+    startOf,
+    touched(reading) {
+      if (touched.size === 0) queueMicrotask(flush);
+      touched.add(reading);
+    },
+    ended(reading) {
+      readers.remove(reading.own, reading.caller?.address);
+      ready.delete(reading);
+      touched.delete(reading);
+    },
   };
 
   async function open(request: StreamRequest): Promise<Watcher> {
-    const { caller, via, targets, own, only, after, onReady, onTakenBack } = request;
+    const { caller, via, targets, own, only, after } = request;
     const isAll = only === undefined;
     const isTold = (right: Right): boolean => isAll && caller !== undefined && allows(caller.scopes, right);
     // An agent's scopes are those of what it reads and writes; what else it hears, its host has weighed.
@@ -167,52 +185,11 @@ export function openWatching(deps: WatchDeps): Watching {
     });
     // What was decided meanwhile may hide what the reader knows: then it begins anew.
     const start = isOther ? { ...left, position: undefined, isLost: true } : left;
-    const options = {
-      caller,
-      via,
-      start,
-      share: share(request.payer ?? caller?.address.text ?? via),
-      onReady,
-      onTakenBack,
-      onTouched: () => touch(stream),
-      onNode: (...args: Parameters<Own["onNode"]>) => mine.onNode(...args),
-      onStopped: (watch: Parameters<Own["onStopped"]>[0]) => mine.onStopped(watch),
-      onTurned: (...args: Parameters<Own["onTurned"]>) => mine.onTurned(...args),
-      onForwarded: (watch: Watch, turn: ForwardTurn) => following.look(watch, turn.position),
-      onReset: () => {
-        following.tellAgain();
-        mine.onReset();
-      },
-      onDropped: (watch: Watch) => following.dropped(watch),
-    };
-    const stream: Stream = new Stream(streamDeps, options);
-    const followed = { epoch, forwarding, hub, history, doorkeeper, now };
-    const following = new Following(stream, followed, (watch) => mine.onMoved(watch));
-    const mine = new Own(stream, start, {
-      now,
-      access,
-      whoHas: deps.whoHas,
-      standing: deps.standing,
-      epoch,
-      members: deps.members,
-      foundBy: async (account) => (await log.snapshot([factsOfNode(rootOf(account), "match")])).facts,
-      own: deps.own,
-      end: subscriptions.end,
-      following,
-      acquaintance,
-      only,
-      hearsWatchers: notices,
-      hearsGroups: request.brings?.notices ?? isAll,
-    });
-    const leave = readers.add(mine, own ? caller?.address : undefined);
-
-    function end(): void {
-      leave();
-      ready.delete(stream);
-      touched.delete(stream);
-      following[Symbol.dispose]();
-      stream[Symbol.dispose]();
-    }
+    const reach = { only, hearsWatchers: notices, hearsGroups: request.brings?.notices ?? isAll };
+    const payer = share(request.payer ?? caller?.address.text ?? via);
+    const reading = new Reading(request, start, payer, reach, readingDeps);
+    const { stream, following, own: mine } = reading;
+    readers.add(mine, own ? caller?.address : undefined);
 
     try {
       const ofRoster = caller ? startOfSome(start, deps.book.of(caller.address.text).changed) : start;
@@ -245,30 +222,11 @@ export function openWatching(deps: WatchDeps): Watching {
       following.begun();
       await opening;
     } catch (error) {
-      end();
+      reading[Symbol.dispose]();
       throw error;
     }
-    ready.set(stream, onReady);
-    return {
-      take: () => stream.take(),
-      async watch(wish, from) {
-        return await mine.add(wish, await startOf(from));
-      },
-      unwatch: (subscription) => mine.remove(subscription),
-      get isLive() {
-        return stream.isLive;
-      },
-      get last() {
-        return stream.last;
-      },
-      get waiting() {
-        return stream.waiting;
-      },
-      get size() {
-        return mine.size;
-      },
-      [Symbol.dispose]: end,
-    };
+    ready.add(reading);
+    return reading;
   }
 
   /** Where a reader goes on, once everything is known that was decided before it came. */
@@ -282,7 +240,8 @@ export function openWatching(deps: WatchDeps): Watching {
     open,
     registered: readers.registered,
     streamsOf(watcher) {
-      return [...ready.keys()].filter(({ caller }) => caller?.address.text === watcher.text);
+      const its = [...ready].filter(({ caller }) => caller?.address.text === watcher.text);
+      return its.map(({ stream }) => stream);
     },
     share,
     cursor: () => history.cursor(follower.position),

@@ -20,7 +20,7 @@ export class Word {
   readonly #stream: Stream;
   readonly #start: Start;
   readonly #deps: WordDeps;
-  readonly #turns = new WeakSet<MemberTurn>();
+  #turns: WeakSet<MemberTurn> | undefined;
   #marks = 0;
 
   constructor(stream: Stream, start: Start, deps: WordDeps) {
@@ -73,6 +73,7 @@ export class Word {
 
   /** Once, however many of its subscriptions are about that group. */
   ofMember(turn: MemberTurn, when: "live" | "snapshot"): void {
+    this.#turns ??= new WeakSet();
     if (this.#turns.has(turn)) return;
     this.#turns.add(turn);
     this.#stream.announce(memberEvent(this.#deps.epoch, turn), undefined, when);

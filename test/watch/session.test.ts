@@ -16,10 +16,12 @@ const event = (position: number, size = 100): SharedEvent => ({
 function session() {
   const seen = { overflowed: 0 };
   const tally = { offered: 0, conflated: 0, sent: 0 };
-  const onOverflow = (): void => {
-    seen.overflowed++;
+  const owner = {
+    reset(): void {
+      seen.overflowed++;
+    },
   };
-  const opened = new Session("start", onOverflow, tally);
+  const opened = new Session("start", owner, tally);
   const takes = (): [number, number][] =>
     opened.take().map(({ shared, skipped }) => [shared.position, skipped]);
   const cursors = (): string[] => opened.take().map(({ cursor }) => cursor);

@@ -8,8 +8,8 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 function aStream() {
-  const session = new Session("at 3", () => undefined, { offered: 0, conflated: 0, sent: 0 });
-  const floors = new Floors(session, () => undefined);
+  const session = new Session("at 3", { reset: () => undefined }, { offered: 0, conflated: 0, sent: 0 });
+  const floors = new Floors(session, { onTouched: () => undefined });
   const start = { text: "at 3", position: 3, isLost: false };
   const told = (position: number): string => {
     session.offer("p", { position, cursor: `at ${position}`, size: 1 } as SharedEvent);
