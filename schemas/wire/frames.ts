@@ -42,3 +42,12 @@ export const frames: Readonly<Record<string, TSchema>> = {
   renew: frame("renew", { lease: Type.String(), seconds: Type.Optional(Type.Number()) }, ["lease"]),
   ping: frame("ping", {}, []),
 };
+
+/** With which codes the broker closes a socket, and what to do then (RFC 6455 §7.4, and the registry it founded). */
+export const closings = {
+  unsupported: { code: 1003, reason: "Frames are JSON text." },
+  unreadable: { code: 1008, reason: "Too many frames that cannot be read." },
+  "token-ended": { code: 1008, reason: "The token has ended." },
+  "too-large": { code: 1009, reason: "A frame has 256 KiB at most." },
+  draining: { code: 1012, reason: "This broker stops; connect again and resume with your cursor." },
+} as const;

@@ -3,7 +3,7 @@
 import type { FastifyInstance } from "fastify";
 import { type TObject, type TSchema, Type } from "typebox";
 import { events } from "../../schemas/wire/events.ts";
-import { frames } from "../../schemas/wire/frames.ts";
+import { closings, frames } from "../../schemas/wire/frames.ts";
 import { Patched, Polled, Problem, Property, Renewed, Sent } from "../../schemas/wire/shapes.ts";
 import { Subscription } from "../../schemas/wire/subscriptions.ts";
 import { describe } from "./route.ts";
@@ -155,13 +155,22 @@ function socketPart({ description }: Resource, query: object): Part {
   return {
     channel: {
       address: "/v1/socket",
-      description: `${description} Requests may be pipelined; each is answered by its \`id\`. A handshake that is refused is answered with a problem over HTTP.`,
+      description: `${description} Requests may be pipelined; each is answered by its \`id\`. A handshake that is refused is answered with a problem over HTTP. \`x-close-codes\` says why the broker closes a socket.`,
       servers: [ref("servers", "ws")],
       bindings: { ws: { method: "GET", query, headers, bindingVersion: "0.1.0" } },
+      "x-close-codes": closeCodes(),
       messages,
     },
     operations,
   };
+}
+
+/** Why the broker closes a socket, by code. */
+function closeCodes(): Readonly<Record<string, string>> {
+  const byCode = Map.groupBy(Object.values(closings), ({ code }) => code);
+  return Object.fromEntries(
+    [...byCode].map(([code, all]) => [code, all.map(({ reason }) => reason).join(" Or: ")]),
+  );
 }
 
 function pollPart(resource: Resource): Part {

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import type { FastifyBaseLogger, FastifyInstance } from "fastify";
 import { Type } from "typebox";
 import { type WebSocket, WebSocketServer } from "ws";
+import { closings } from "../../schemas/wire/frames.ts";
 import type { Accounts } from "../accounts/accounts.ts";
 import { type Json, parseJson } from "../core/json.ts";
 import type { Caller } from "../core/principal.ts";
@@ -19,7 +20,7 @@ import { problemOf, refusalOf, retryAfter } from "./problem.ts";
 import { type Asker, askerKey, type Quotas } from "./quotas.ts";
 import { recall } from "./recall.ts";
 import { describe } from "./route.ts";
-import type { StreamEnd, Streams } from "./streams.ts";
+import type { Streams } from "./streams.ts";
 import { readWatchQuery, streamQuery, wishOf } from "./watch-query.ts";
 
 export interface SocketDeps {
@@ -54,9 +55,6 @@ const pingMs = 20_000;
 
 /** How long the other end may take to say goodbye. */
 const closeMs = 2_000;
-
-/** RFC 6455 §7.4.1, and the registry it founded. */
-const closeCodes = { unsupported: 1003, policy: 1008, restart: 1012 } as const;
 
 export function socketRoutes(app: FastifyInstance, deps: SocketDeps): void {
   const operations = openOperations(deps.properties, deps.messages, deps.quotas, deps.lookups);
@@ -162,13 +160,18 @@ function connect(
   let rubbish = 0;
   let silences = 0;
   const stream = streams.add(who.caller, (why) => {
-    ws.close(...closing(why));
+    close(why);
     setTimeout(() => ws.terminate(), closeMs).unref();
   });
   const heartbeat = setInterval(() => {
     if (++silences > 2) ws.terminate();
     else ws.ping();
   }, pingMs);
+
+  function close(why: keyof typeof closings): void {
+    const { code, reason } = closings[why];
+    ws.close(code, reason);
+  }
 
   const isFull = (): boolean => socket.writableNeedDrain;
 
@@ -214,7 +217,7 @@ function connect(
     // Whoever was told to go is not served any more.
     if (ws.readyState !== ws.OPEN) return;
     silences = 0;
-    if (isBinary) return ws.close(closeCodes.unsupported, "Frames are JSON text.");
+    if (isBinary) return close("unsupported");
     let command: Json;
     try {
       command = parseJson(data.toString("utf8"), jsonDepthMax);
@@ -222,7 +225,7 @@ function connect(
         throw new Refusal("bad-request", "A frame is one JSON object with id and op.");
     } catch (error) {
       reply(null, { problem: problemOf(refusalOf(error)) });
-      if (++rubbish >= rubbishMax) ws.close(closeCodes.policy, "Too many frames that cannot be read.");
+      if (++rubbish >= rubbishMax) close("unreadable");
       return;
     }
     void run(command);
@@ -241,12 +244,6 @@ function connect(
     write();
   });
   return { write };
-}
-
-function closing(why: StreamEnd): [code: number, reason: string] {
-  return why === "draining"
-    ? [closeCodes.restart, "This broker stops; connect again and resume with your cursor."]
-    : [closeCodes.policy, "The token has ended."];
 }
 
 function frame(delivery: Delivery): string {

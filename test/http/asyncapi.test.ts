@@ -4,6 +4,7 @@ import { Parser } from "@asyncapi/parser";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { WebSocket } from "ws";
 import { events } from "../../schemas/wire/events.ts";
 import { frames } from "../../schemas/wire/frames.ts";
 import { acknowledges, sends } from "../conversations/post.ts";
@@ -56,6 +57,20 @@ describe("/asyncapi.json", () => {
     expect(operations.receiveEvents).toMatchObject({ action: "receive", messages: told });
     expect(Object.keys(channels.events.messages)).toEqual(expect.arrayContaining(types));
     expect(channels.socket.messages.event.payload.properties.event.oneOf).toHaveLength(types.length);
+  });
+
+  test.each([
+    [1003, (raw: WebSocket) => raw.send(Buffer.from([1]))],
+    [1008, (raw: WebSocket) => Array.from({ length: 30 }, () => raw.send("rubbish"))],
+    [1009, (raw: WebSocket) => raw.send(`"${"x".repeat(300_000)}"`)],
+  ])("says why a socket is closed with %i", async (code, misbehave) => {
+    await using socket = await openSocket(world.url, { token: (await world.registers("eve")).token });
+    misbehave(socket.raw);
+    const closed = await socket.closed;
+    expect(closed.code).toBe(code);
+    const said = document.channels.socket["x-close-codes"];
+    expect(said[code]).toContain(closed.reason);
+    expect(Object.keys(said)).toEqual(["1003", "1008", "1009", "1012"]);
   });
 
   test("says how to connect in the words of the routes", async () => {
