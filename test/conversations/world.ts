@@ -86,6 +86,14 @@ export async function at(timeMs: number): Promise<void> {
   while (Date.now() < timeMs) await new Promise((resolve) => setTimeout(resolve, timeMs - Date.now()));
 }
 
+/**
+ * What Date.now() said at a time by performance.now() that was a moment ago: where a machine sets its clock right bit by
+ * bit, the two drift apart by milliseconds a second, and whatever was measured at the start of a process counts no more.
+ */
+export function wallMs(atMs: number): number {
+  return Date.now() - (performance.now() - atMs);
+}
+
 const domain = "localhost";
 const adminToken = "the-operator-of-a-test-world";
 

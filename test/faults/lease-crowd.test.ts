@@ -9,12 +9,15 @@ import {
   type Person,
   propertyPath,
   type World,
+  wallMs,
 } from "../conversations/world.ts";
 import { until } from "../store/embedded.ts";
 
 const crowd = 500;
 /** Longer than a crowd is marked ahead of its end. */
-const seconds = 4;
+const shortest = 4;
+/** What a test needs of that: it writes to those that were marked a second before their end. */
+const leftMs = 1_500;
 /** By then the log says of each by itself how it stands. */
 const writtenOutMs = 3_000;
 const lateMsMax = 1_500;
@@ -47,10 +50,13 @@ describe.concurrent.each(longStages)("leases that end together on the %s log", (
     const others = names.filter((name) => ![first, second, third].includes(name));
     const { lease } = await alice.gets(alice, first);
     await marked(untilMs);
-    await alice.renews(lease?.id as string, 60);
-    await alice.sets(second, "by hand");
-    await alice.removes(third);
-    const [set, deleted] = await bob.hearsMany(2);
+    await Promise.all([
+      alice.renews(lease?.id as string, 60),
+      alice.sets(second, "by hand"),
+      alice.removes(third),
+    ]);
+    const heard = await bob.hearsMany(2);
+    const [set, deleted] = heard.toSorted((a, b) => (a.event.data.name < b.event.data.name ? -1 : 1));
     expect([set?.event.data.value, deleted?.event.type]).toEqual(["by hand", "dev.tidings.property.removed"]);
     requireEnds(await bob.hearsMany(others.length), others, untilMs);
     expect(await bob.sees(alice, first)).toEqual(online);
@@ -109,7 +115,9 @@ describe("a crowd of leases with names as long as may be", () => {
     let node = alice.address;
     for (let depth = 0; depth < 8; depth++) await alice.creates((node += `/${"~".repeat(64)}`), "thing");
     const longest = names.map((name) => name.padEnd(127, "."));
-    const set = Object.fromEntries(longest.map((name) => [name, { value: online, lease: { seconds } }]));
+    const set = Object.fromEntries(
+      longest.map((name) => [name, { value: online, lease: { seconds: shortest } }]),
+    );
     const { properties } = await alice.patches({ set }, { at: node });
     const untilMs = Date.parse(properties[longest[0] as string].lease.until);
     await marked(untilMs);
@@ -174,10 +182,10 @@ interface Wish {
   readonly under?: string;
 }
 
-/** A crowd of leases of alice's, all until then, which bob watches. */
+/** A crowd of leases of alice's, all until then, which bob watches while there is still some of their time left. */
 async function leased(
   world: World,
-  { rest = { default: offline }, under }: Wish = {},
+  { rest = { default: offline }, under, seconds = shortest }: Wish & { seconds?: number } = {},
 ): Promise<{ alice: Person; bob: Person; node: string; untilMs: number }> {
   const [alice, bob] = [await world.registers("alice"), await world.registers("bob")];
   const node = under === undefined ? alice.address : `${alice.address}/${under}`;
@@ -188,6 +196,9 @@ async function leased(
   const [untilMs = 0, ...later] = new Set(names.map((name) => Date.parse(properties[name].lease.until)));
   expect(later).toEqual([]);
   await bob.watches(node, "c.*");
+  // On a machine that stood still meanwhile it is done once more, with more time.
+  if (Date.now() > untilMs - leftMs)
+    return await leased(world, { rest, ...(under && { under }), seconds: seconds * 2 });
   return { alice, bob, node, untilMs };
 }
 
@@ -196,7 +207,7 @@ function requireEnds(heard: readonly Heard[], expected: readonly string[], until
   expect(heard.map(({ event }) => event.data.name).sort()).toEqual([...expected].sort());
   for (const { event, atMs } of heard) {
     expect(event.data).toMatchObject({ value: offline, reason: "expired" });
-    const lateMs = performance.timeOrigin + atMs - untilMs;
+    const lateMs = wallMs(atMs) - untilMs;
     expect(lateMs).toBeGreaterThanOrEqual(0);
     expect(lateMs).toBeLessThan(lateMsMax);
   }

@@ -1,7 +1,7 @@
 // Ten thousand leases that end together: none early, each told once, and the last of them in time.
 import { expect, it } from "vitest";
 import { type Heard, openEventStream } from "../conversations/event-stream.ts";
-import { isFull, openWorld, type Person } from "../conversations/world.ts";
+import { isFull, openWorld, type Person, wallMs } from "../conversations/world.ts";
 import { until } from "../store/embedded.ts";
 
 const leases = isFull ? 10_000 : 1_000;
@@ -52,7 +52,7 @@ it(`${leases} leases that end together end in time`, { retry, timeout: 120_000 }
     const key = `${event.data.node} ${event.data.name}`;
     expect(ended.has(key), `${key} ended twice`).toBe(false);
     expect(event.data.value).toEqual({ status: "offline" });
-    ended.set(key, performance.timeOrigin + atMs);
+    ended.set(key, wallMs(atMs));
   }
   const lateMs = [...ended].map(([key, atMs]) => atMs - (untilMs.get(key) as number)).sort((a, b) => a - b);
   const at = (share: number): number =>
