@@ -124,6 +124,12 @@ export default {
       { path: "^agents/", pathNot: "^agents/outside/" },
     ),
     rule(
+      "verbs-start-at-once",
+      "the command reads what runs agents (a third of a second) with import() where a verb needs it",
+      { path: "^services/cli/" },
+      { path: "^agents/outside/(run|load)\\.ts$", dependencyTypesNot: ["dynamic-import", "type-only"] },
+    ),
+    rule(
       "agents-stay-portable",
       "what an agent is made of knows no way to run it: agents/outside/ is for the command alone",
       { path: "^agents/", pathNot: "^agents/outside/" },

@@ -2,8 +2,7 @@
 // In: the agent's file. Out: what it hears and does. Never: a stop because a version of it is wrong; the one before goes on.
 import { type FSWatcher, watch } from "node:fs";
 import { basename, join } from "node:path";
-import { openLoader } from "../../../agents/outside/load.ts";
-import { type OutsideOptions, runOutside } from "../../../agents/outside/run.ts";
+import type { OutsideOptions } from "../../../agents/outside/run.ts";
 import { causeOf } from "../cause.ts";
 import { failureOf } from "../failure.ts";
 import { narrate } from "../narration.ts";
@@ -22,6 +21,11 @@ export const dev: Verb = {
   async run(given) {
     const { args, flags, print, tell, isJson, signal } = given;
     const [file = ""] = args;
+    // No other verb waits for these to be read.
+    const [{ openLoader }, { runOutside }] = await Promise.all([
+      import("../../../agents/outside/load.ts"),
+      import("../../../agents/outside/run.ts"),
+    ]);
     const config = configOf(flags.config);
     const loader = openLoader(file);
     let agent: OutsideOptions["agent"] | undefined = await loader.load();
