@@ -1,7 +1,7 @@
 // The directory: people are found by what they show, by those to whom they show it, and who finds is seen.
 import { describe, expect, test } from "vitest";
 import { until } from "../store/embedded.ts";
-import { aWorld, type Data, type Person, stages } from "./world.ts";
+import { aWorld, type Data, longStages, type Person } from "./world.ts";
 
 async function search(who: Person, wish: Record<string, string>): Promise<Data> {
   const path = `/v1/directory?${new URLSearchParams(wish)}`;
@@ -20,7 +20,7 @@ async function finds(who: Person, wish: string | Record<string, string>): Promis
 
 const inCity = (city: string): Record<string, string> => ({ where: `prop("travel").city == "${city}"` });
 
-describe.each(stages)("the directory on the %s log", (stage) => {
+describe.each(longStages)("the directory on the %s log", (stage) => {
   const world = aWorld(stage);
 
   test("finds by words, whatever their case and their accents, and shows what may be seen", async () => {

@@ -4,14 +4,14 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, expect, test } from "vitest";
 import { until } from "../store/embedded.ts";
-import { type Answer, aWorld, type Data, type Person, stages } from "./world.ts";
+import { type Answer, aWorld, type Data, longStages, type Person } from "./world.ts";
 
 const oslo = { city: "Oslo" };
 const rome = { city: "Rome" };
 const told = ({ body }: Answer): string[] =>
   body.events.map(({ type, data }: Data) => `${type.replace("dev.tidings.", "")} ${data.name ?? ""}`.trim());
 
-describe.each(stages)("polls on the %s log", (stage) => {
+describe.each(longStages)("polls on the %s log", (stage) => {
   const world = aWorld(stage);
   const asks = async (who: Person, query: Data = {}): Promise<Answer> =>
     await who.asks("GET", `/v1/poll?${new URLSearchParams(query)}`);

@@ -4,14 +4,14 @@ import { connect, type Socket as TcpSocket } from "node:net";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Dialling, openSocket, type Socket, type Told } from "./socket.ts";
-import { aWorld, type Data, openWorld, type Person, propertyPath, stages } from "./world.ts";
+import { aWorld, type Data, longStages, openWorld, type Person, propertyPath } from "./world.ts";
 
 const oslo = { city: "Oslo" };
 const rome = { city: "Rome" };
 const told = (heard: readonly Told[]): string[] =>
   heard.map(({ event }) => `${event.type.replace("dev.tidings.", "")} ${event.data.name ?? ""}`.trim());
 
-describe.each(stages)("sockets on the %s log", (stage) => {
+describe.each(longStages)("sockets on the %s log", (stage) => {
   const world = aWorld(stage);
   const open: Socket[] = [];
   const dials = async (who: Person, wish: Dialling = {}): Promise<Socket> => {

@@ -1,7 +1,16 @@
 // Subscriptions that are kept: what one watches without saying so again, whoever it is and whenever they come.
 import { describe, expect, test } from "vitest";
 import { until } from "../store/embedded.ts";
-import { type Answer, at, aWorld, type Data, type Heard, nodePath, type Person, stages } from "./world.ts";
+import {
+  type Answer,
+  at,
+  aWorld,
+  type Data,
+  type Heard,
+  longStages,
+  nodePath,
+  type Person,
+} from "./world.ts";
 
 const oslo = { city: "Oslo" };
 const rome = { city: "Rome" };
@@ -12,7 +21,7 @@ const told = (heard: readonly Heard[]): string[] =>
 const names = (heard: readonly Heard[]): string[] => heard.map(({ event }) => event.data.name).sort();
 const nobody = (): string => `nobody-${Math.random().toString(36).slice(2)}`;
 
-describe.each(stages)("subscriptions on the %s log", (stage) => {
+describe.each(longStages)("subscriptions on the %s log", (stage) => {
   const world = aWorld(stage);
   const reads = async (who: Person, id: string): Promise<Answer> => await who.asks("GET", path(id));
   const changes = async (who: Person, id: string, body: Data): Promise<Answer> =>
