@@ -62,7 +62,7 @@ export function openKeptTimers({ log, of, prefix, asidePrefix }: KeptTimersOptio
 
   function timerOf(fact: Fact | undefined): Timer | undefined {
     const kept = fact && (JSON.parse(fact.body) as Kept);
-    if (fact === undefined || !kept || "ended" in kept) return undefined;
+    if (fact === undefined || !kept || !("dueMs" in kept)) return undefined;
     return { ...kept, name: nameOf(fact.subject), id: idAt(fact.position) };
   }
 

@@ -48,6 +48,17 @@ describe("timers that are kept", () => {
     },
   );
 
+  it("of before a call had a key end like any other", async () => {
+    const log = openMemoryLog();
+    const body = JSON.stringify({ dueMs: 100, data: null, run: "of before" });
+    await log.append([{ subject: "w.localhost.agent-timer.agent-1.beat", body, expected: 0 }]);
+    const { timers } = keptOf(log);
+    const [timer] = await timers.all();
+    expect(timer).toMatchObject({ name: "beat", dueMs: 100 });
+    if (timer) await timers.end(timer);
+    expect(await timers.all()).toEqual([]);
+  });
+
   it("go when they are cancelled, and can be set again by the same call", async () => {
     const { timers } = keptOf(openMemoryLog());
     await set(timers, "one");
